@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// _GNU_SOURCE stays in .c files: in a header it would change what every other C module of the package sees.
+
+#define _GNU_SOURCE
+#include "CDMABuf.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+_Static_assert(DMABUF_MFD_ALLOW_SEALING == MFD_ALLOW_SEALING, "MFD_ALLOW_SEALING");
+_Static_assert(DMABUF_F_ADD_SEALS == F_ADD_SEALS && DMABUF_F_GET_SEALS == F_GET_SEALS, "seal commands");
+
+int dmabuf_memfd_create(const char *name) { return memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING); }
+
+int dmabuf_ppoll(struct pollfd *entries, unsigned count, const struct timespec *timeout) {
+    return ppoll(entries, count, timeout, NULL);
+}
+
+int dmabuf_accept(int socket) { return accept4(socket, NULL, NULL, SOCK_CLOEXEC); }
+
+int dmabuf_pidfd_open(int pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+int dmabuf_pidfd_send_signal(int pidfd, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+int dmabuf_statfs_type(int fd, uint64_t *type) {
+    struct statfs stats;
+    if (fstatfs(fd, &stats) != 0) return -1;
+    *type = (uint64_t)stats.f_type;
+    return 0;
+}
+
+int dmabuf_peer_credentials(int socket, int *pid, unsigned *uid, unsigned *gid) {
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return -1;
+    *pid = peer.pid;
+    *uid = peer.uid;
+    *gid = peer.gid;
+    return 0;
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What Swift cannot say: ioctl numbers (function-like macros), CMSG_* macros, calls that Glibc hides behind
+// _GNU_SOURCE or makes variadic, and one signal handler. One C call per function; nothing here decides anything.
+
+#ifndef CDMABUF_H
+#define CDMABUF_H
+
+#include <stddef.h>
+#include <poll.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+
+#include <linux/dma-buf.h>
+#include <linux/dma-heap.h>
+#include <linux/sync_file.h>
+#include <linux/udmabuf.h>
+#include <linux/videodev2.h>
+
+// ---- ioctl numbers: `_IOWR` and friends are not imported into Swift -------------------------------------------------
+
+static const unsigned long dmabuf_ioctl_sync = DMA_BUF_IOCTL_SYNC;
+static const unsigned long dmabuf_ioctl_set_name = DMA_BUF_SET_NAME_B;
+static const unsigned long dmabuf_ioctl_export_sync_file = DMA_BUF_IOCTL_EXPORT_SYNC_FILE;
+static const unsigned long dmabuf_ioctl_import_sync_file = DMA_BUF_IOCTL_IMPORT_SYNC_FILE;
+static const unsigned long dmabuf_ioctl_sync_merge = SYNC_IOC_MERGE;
+static const unsigned long dmabuf_ioctl_sync_info = SYNC_IOC_FILE_INFO;
+static const unsigned long dmabuf_ioctl_udmabuf_create = UDMABUF_CREATE;
+static const unsigned long dmabuf_ioctl_udmabuf_create_list = UDMABUF_CREATE_LIST;
+static const unsigned long dmabuf_ioctl_heap_alloc = DMA_HEAP_IOCTL_ALLOC;
+static const unsigned long dmabuf_ioctl_v4l2_querycap = VIDIOC_QUERYCAP;
+
+// sync_file deadline hint, Linux 6.6: newer than Debian 12's kernel headers, so its layout is stated here.
+struct dmabuf_sync_set_deadline {
+    uint64_t deadline_ns;  // CLOCK_MONOTONIC
+    uint64_t pad;          // zero
+};
+_Static_assert(sizeof(struct dmabuf_sync_set_deadline) == 16, "sync_file deadline layout");
+static const unsigned long dmabuf_ioctl_sync_set_deadline = _IOW('>', 5, struct dmabuf_sync_set_deadline);
+
+// vgem's two fence ioctls: their header is in no Debian package. DRM driver ioctls start at 0x40.
+struct dmabuf_vgem_fence_attach {
+    uint32_t handle;
+    uint32_t flags;      // 1: write
+    uint32_t out_fence;  // the fence's number in this file
+    uint32_t pad;        // zero
+};
+struct dmabuf_vgem_fence_signal {
+    uint32_t fence;
+    uint32_t flags;  // zero
+};
+_Static_assert(sizeof(struct dmabuf_vgem_fence_attach) == 16, "vgem attach layout");
+_Static_assert(sizeof(struct dmabuf_vgem_fence_signal) == 8, "vgem signal layout");
+static const unsigned long dmabuf_ioctl_vgem_fence_attach = _IOWR('d', 0x41, struct dmabuf_vgem_fence_attach);
+static const unsigned long dmabuf_ioctl_vgem_fence_signal = _IOW('d', 0x42, struct dmabuf_vgem_fence_signal);
+
+// virtio-gpu's parameter query: says whether the device has blob resources, without which it imports nothing foreign.
+struct dmabuf_virtgpu_getparam {
+    uint64_t param;
+    uint64_t value;  // address of an int
+};
+_Static_assert(sizeof(struct dmabuf_virtgpu_getparam) == 16, "virtio-gpu getparam layout");
+static const unsigned long dmabuf_ioctl_virtgpu_getparam = _IOWR('d', 0x43, struct dmabuf_virtgpu_getparam);
+
+// ---- CMSG_* macros ------------------------------------------------------------------------------------------------------
+
+static inline size_t dmabuf_cmsg_space(size_t byte_count) { return CMSG_SPACE(byte_count); }
+static inline size_t dmabuf_cmsg_length(size_t byte_count) { return CMSG_LEN(byte_count); }
+static inline struct cmsghdr *dmabuf_cmsg_first(struct msghdr *message) { return CMSG_FIRSTHDR(message); }
+static inline struct cmsghdr *dmabuf_cmsg_next(struct msghdr *message, struct cmsghdr *current) {
+    return CMSG_NXTHDR(message, current);
+}
+static inline void *dmabuf_cmsg_data(struct cmsghdr *header) { return CMSG_DATA(header); }
+
+// ---- calls behind _GNU_SOURCE, or variadic ------------------------------------------------------------------------------
+
+enum {
+    DMABUF_MFD_ALLOW_SEALING = 0x2,
+    DMABUF_F_ADD_SEALS = 1033,
+    DMABUF_F_GET_SEALS = 1034,
+};
+
+int dmabuf_memfd_create(const char *name);               // memfd_create(name, CLOEXEC | ALLOW_SEALING)
+int dmabuf_ppoll(struct pollfd *entries, unsigned count, const struct timespec *timeout);
+int dmabuf_accept(int socket);                           // accept4(socket, CLOEXEC)
+int dmabuf_pidfd_open(int pid);                          // pidfd_open(pid, 0)
+int dmabuf_pidfd_send_signal(int pidfd, int signal);     // pidfd_send_signal(pidfd, signal, NULL, 0)
+int dmabuf_statfs_type(int fd, uint64_t *type);          // fstatfs(fd): f_type alone, whose C type varies
+
+// struct ucred hides behind _GNU_SOURCE: SO_PEERCRED, field by field.
+int dmabuf_peer_credentials(int socket, int *pid, unsigned *uid, unsigned *gid);
+
+// ---- an ioctl that ends ------------------------------------------------------------------------------------------------
+
+// DMA_BUF_IOCTL_SYNC waits for fences without a time-out, but it can be interrupted. This arms a timer of the calling
+// thread, whose signal does nothing but interrupt, and repeats it in case it fires before the ioctl sleeps.
+// -1 with ETIMEDOUT at the deadline (CLOCK_MONOTONIC, nanoseconds); EINTR and EAGAIN before it are retried.
+int dmabuf_sync_until(int fd, uint64_t flags, uint64_t deadline_ns);
+
+#endif

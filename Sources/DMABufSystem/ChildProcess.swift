@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CDMABuf
+import Glibc
+public import SystemPackage
+
+/// A process that this one started: signalled and awaited through its pidfd, so never mistaken for another.
+public struct ChildProcess: ~Copyable, Sendable {
+    public let processID: Int32
+    private let pidfd: PidFD
+
+    /// How a process ended.
+    public enum Ending: Equatable, Sendable {
+        case exited(Int32)
+        case killed(signal: Int32)
+
+        /// As a shell reports it: 128 + signal for one that was killed.
+        public var status: Int32 {
+            switch self {
+            case .exited(let status): status
+            case .killed(let signal): 128 + signal
+            }
+        }
+    }
+
+    /// Starts `arguments[0]` (looked up in `PATH`) with this process's standard streams and, from number 3 on, duplicates
+    /// of `descriptors`. Everything else of ours is close-on-exec and stays here.
+    ///
+    /// `noSuchFileOrDirectory` and `permissionDenied` are the command's. The corresponding C function is `posix_spawnp`.
+    public init(
+        _ arguments: [String], environment: [String], descriptors: borrowing DescriptorList,
+        output: OutputTarget = .inherited
+    ) throws(Errno) {
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        // Two rounds: a source may sit on a number that another one is to get. The first goes above them all.
+        let top = 3 + CInt(descriptors.count)
+        var staged = DescriptorList()
+        for index in 0..<descriptors.count {
+            let number = descriptors.number(at: index)
+            staged.append(adopting: try valueOrErrno { fcntl(number, F_DUPFD_CLOEXEC, top) })
+            unsafe posix_spawn_file_actions_adddup2(&actions, staged.number(at: index), 3 + CInt(index))
+        }
+        if case .discarded = output {
+            unsafe posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
+        }
+        let process = try unsafe withCStrings(arguments) { (argv) throws(Errno) in
+            try unsafe withCStrings(environment) { (envp) throws(Errno) in
+                var process: pid_t = 0
+                let error = unsafe posix_spawnp(&process, argv[0]!, &actions, nil, argv, envp)
+                if error != 0 { throw Errno(rawValue: error) }
+                return process
+            }
+        }
+        _ = staged.count  // kept open until the child has its copies
+        let pidfd = try PidFD(process)
+        self.processID = process
+        self.pidfd = pidfd
+    }
+
+    public enum OutputTarget: Sendable { case inherited, discarded }
+
+    /// Readable once the process has ended.
+    public var descriptor: Descriptor {
+        _read { yield pidfd.descriptor }
+    }
+
+    public borrowing func send(_ signal: Int32) throws(Errno) { try pidfd.send(signal) }
+
+    /// Waits for the end and reaps it; nil at `deadline`.
+    ///
+    /// The corresponding C function is `waitid(P_PIDFD)`.
+    public borrowing func wait(until deadline: Deadline) throws(Errno) -> Ending? {
+        if try Poll.wait(pidfd.descriptor, for: .readable, until: deadline).isEmpty { return nil }
+        return try reap()
+    }
+
+    /// Waits without an end: for a command that the user runs and may interrupt.
+    public borrowing func wait() throws(Errno) -> Ending {
+        while true {
+            if let ending = try wait(until: .after(.seconds(3600))) { return ending }
+        }
+    }
+
+    private borrowing func reap() throws(Errno) -> Ending {
+        var status: CInt = 0
+        let process = processID
+        try nothingOrErrno { unsafe waitpid(process, &status, 0) }
+        let signal = status & 0x7f
+        return signal == 0 ? .exited((status >> 8) & 0xff) : .killed(signal: signal)
+    }
+}
+
+/// This process, for starting itself again.
+public enum OwnProcess {
+    public static var executablePath: String { "/proc/self/exe" }
+    public static var processID: Int32 { getpid() }
+    public static var userID: UInt32 { getuid() }
+
+    /// This process's environment as `NAME=VALUE`.
+    public static var environment: [String] {
+        var entries: [String] = []
+        var position = unsafe environ
+        while let entry = unsafe position.pointee {
+            unsafe entries.append(String(cString: entry))
+            unsafe position += 1
+        }
+        return entries
+    }
+
+    /// The value of an environment variable.
+    public static func environment(_ name: String) -> String? {
+        unsafe getenv(name).map { unsafe String(cString: $0) }
+    }
+
+    /// Leaves terminal signals to the child that shares the terminal.
+    public static func ignoreTerminalSignals() {
+        signal(SIGINT, SIG_IGN)
+        signal(SIGQUIT, SIG_IGN)
+    }
+}
+
+private func withCStrings<Result>(
+    _ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) throws(Errno) -> Result
+) throws(Errno) -> Result {
+    var pointers: [UnsafeMutablePointer<CChar>?] = unsafe strings.map { unsafe strdup($0) } + [nil]
+    defer { unsafe pointers.forEach { unsafe free($0) } }
+    return try unsafe pointers.withUnsafeMutableBufferPointer { (buffer) throws(Errno) in
+        try unsafe body(buffer.baseAddress!)
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+
+/// A moment on `CLOCK_MONOTONIC`, in nanoseconds: by then a wait ends, whatever happened. The kernel's own waits
+/// (syncobj, sync_file deadlines, timers) count on the same clock.
+public struct Deadline: Hashable, Comparable, Sendable {
+    public let nanoseconds: UInt64
+
+    public init(nanoseconds: UInt64) {
+        self.nanoseconds = nanoseconds
+    }
+
+    public static func now() -> Deadline {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return Deadline(nanoseconds: UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec))
+    }
+
+    /// `duration` from now; a negative one has passed already.
+    public static func after(_ duration: Duration) -> Deadline {
+        let now = now().nanoseconds
+        let (sum, overflow) = now.addingReportingOverflow(duration.clampedNanoseconds)
+        return Deadline(nanoseconds: overflow ? .max : sum)
+    }
+
+    public static func < (earlier: Deadline, later: Deadline) -> Bool { earlier.nanoseconds < later.nanoseconds }
+
+    /// What is left of it, zero when it has passed.
+    public var remaining: Duration {
+        let now = Deadline.now()
+        return now < self ? .nanoseconds(Int64(clamping: nanoseconds - now.nanoseconds)) : .zero
+    }
+
+    public var hasPassed: Bool { self <= .now() }
+
+    var timespecRemaining: timespec {
+        let left = remaining.clampedNanoseconds
+        return timespec(tv_sec: Int(left / 1_000_000_000), tv_nsec: Int(left % 1_000_000_000))
+    }
+}
+
+extension Duration {
+    /// Whole nanoseconds from 0 to about 292 years.
+    public var clampedNanoseconds: UInt64 {
+        guard self > .zero else { return 0 }
+        let (seconds, attoseconds) = components
+        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        return overflow ? UInt64(Int64.max) : UInt64(product &+ attoseconds / 1_000_000_000) & UInt64(Int64.max)
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CDMABuf
+import Glibc
+public import SystemPackage
+
+/// A file descriptor that is owned: closed when the value ends, moved with `consuming`, duplicated only in plain sight.
+@frozen
+public struct Descriptor: ~Copyable, Sendable {
+    @usableFromInline package let number: CInt
+
+    /// Takes ownership of an open descriptor.
+    @inlinable
+    package init(adopting number: CInt) {
+        self.number = number
+    }
+
+    deinit { closeOwned(number) }
+
+    /// Closes now, and says what `close` answered. The descriptor is gone either way (Linux closes before it fails).
+    ///
+    /// The corresponding C function is `close`.
+    public consuming func close() throws(Errno) {
+        let number = release()
+        try nothingOrErrno(retryOnInterrupt: false) { Glibc.close(number) }
+    }
+
+    /// Another descriptor of the same open file, closed on exec.
+    ///
+    /// The corresponding C call is `fcntl(F_DUPFD_CLOEXEC)`.
+    public borrowing func duplicate() throws(Errno) -> Descriptor {
+        let number = self.number
+        return Descriptor(adopting: try valueOrErrno { fcntl(number, F_DUPFD_CLOEXEC, 0) })
+    }
+
+    /// The number, for a person or for the environment of a child. Owning it stays here.
+    public var numberForDisplay: Int { Int(number) }
+
+    @inlinable
+    package consuming func release() -> CInt {
+        let number = self.number
+        discard self
+        return number
+    }
+}
+
+extension Descriptor {
+    /// Takes over a descriptor that this process was started with, and marks it close-on-exec.
+    ///
+    /// Throws `badFileDescriptor` if nothing is open under `number`.
+    public static func inherited(_ number: Int) throws(Errno) -> Descriptor {
+        guard let number = CInt(exactly: number), number >= 0 else { throw .badFileDescriptor }
+        let flags = try valueOrErrno { fcntl(number, F_GETFD) }
+        try nothingOrErrno { fcntl(number, F_SETFD, flags | FD_CLOEXEC) }
+        return Descriptor(adopting: number)
+    }
+
+    /// Opens `path`, closed on exec.
+    ///
+    /// The corresponding C function is `open`.
+    public static func open(_ path: String, _ access: OpenAccess = .readWrite) throws(Errno) -> Descriptor {
+        Descriptor(adopting: try valueOrErrno { unsafe Glibc.open(path, access.flags | O_CLOEXEC, 0o644) })
+    }
+
+    /// The size in bytes as the file itself says, and never as a peer says: a dma-buf's is fixed for life.
+    ///
+    /// The corresponding C call is `lseek(SEEK_END)`. Only for an fd whose ``DescriptorKind`` is known: a hostile file
+    /// can block here for ever.
+    public borrowing func seekableByteCount() throws(Errno) -> UInt64 {
+        let number = self.number
+        return UInt64(try valueOrErrno { lseek(number, 0, Int32(SEEK_END)) })
+    }
+
+    /// Device and inode, the identity of what is open. Only for an fd whose kind is known, as above.
+    ///
+    /// The corresponding C function is `fstat`.
+    public borrowing func identity() throws(Errno) -> FileIdentity {
+        var status = stat()
+        let number = self.number
+        try nothingOrErrno { unsafe fstat(number, &status) }
+        return FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+    }
+
+    /// Writes all of `text`.
+    public borrowing func write(_ text: String) throws(Errno) {
+        try writeAll(Array(text.utf8))
+    }
+
+    /// Writes all of `bytes`.
+    ///
+    /// The corresponding C function is `write`.
+    public borrowing func writeAll(_ bytes: [UInt8]) throws(Errno) {
+        var done = 0
+        let number = self.number
+        while done < bytes.count {
+            done += try valueOrErrno {
+                unsafe bytes.withUnsafeBytes { unsafe Glibc.write(number, $0.baseAddress! + done, $0.count - done) }
+            }
+        }
+    }
+}
+
+/// How a file is opened.
+public enum OpenAccess: Sendable {
+    case readOnly, readWrite
+    /// Write only, made if it is missing, emptied if it is there.
+    case create
+
+    var flags: CInt {
+        switch self {
+        case .readOnly: O_RDONLY
+        case .readWrite: O_RDWR
+        case .create: O_WRONLY | O_CREAT | O_TRUNC
+        }
+    }
+}
+
+/// What an open file is, as the kernel counts it: `st_dev` and `st_ino`.
+public struct FileIdentity: Hashable, Sendable {
+    public let device: UInt64
+    public let inode: UInt64
+}
+
+/// EBADF means that the number was closed behind our back and may by now be somebody else's file: a bug, so it traps.
+@usableFromInline
+package func closeOwned(_ number: CInt) {
+    if Glibc.close(number) == -1, errno == EBADF {
+        preconditionFailure("descriptor \(number) was closed by someone who did not own it")
+    }
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+public import SystemPackage
+
+/// What a descriptor is, found out without calling anything on the file behind it: its link in `/proc/self/fd` and its
+/// fdinfo. A hostile FUSE file blocks `fstatfs`, `fstat`, `lseek`, `poll` and even `close` for ever; these two answer.
+public enum DescriptorKind: Equatable, Sendable {
+    case dmaBuf
+    case syncFile
+    case eventfd
+    case pidfd
+    case memfd
+    /// Anything else; the link as the kernel shows it.
+    case other(String)
+
+    /// Throws only if `/proc` cannot be read or nothing is open under that number.
+    public init(of descriptor: borrowing Descriptor) throws(Errno) {
+        try self.init(ofNumber: descriptor.number)
+    }
+
+    init(ofNumber number: CInt) throws(Errno) {
+        let link = try Sysfs.link("/proc/self/fd/\(number)")
+        self = .other(String(decoding: link, as: UTF8.self))
+        if link.starts(with: "/dmabuf:".utf8) {
+            // A plain file can be called this, but its fdinfo has no exporter; and the statfs type settles it, asked
+            // only now that the file is known to be the kernel's own.
+            let info = try FDInfo(ofNumber: number)
+            if info.exporterName != nil, isDMABufFilesystem(number) { self = .dmaBuf }
+        } else if link.starts(with: "/memfd:".utf8) {
+            if (try? MemFD.seals(ofNumber: number)) != nil { self = .memfd }
+        } else if let kind = Self.anonymousInodes[String(decoding: link, as: UTF8.self)] {
+            self = kind
+        }
+    }
+
+    /// No path on disk can look like these: a path starts with a slash.
+    private static let anonymousInodes: [String: DescriptorKind] = [
+        "anon_inode:sync_file": .syncFile,
+        "anon_inode:[eventfd]": .eventfd,
+        "anon_inode:[pidfd]": .pidfd,
+    ]
+}
+
+extension DescriptorKind: CustomStringConvertible {
+    /// For a person, on one line: a link may hold control characters.
+    public var description: String {
+        switch self {
+        case .dmaBuf: "a dma-buf"
+        case .syncFile: "a sync_file"
+        case .eventfd: "an eventfd"
+        case .pidfd: "a pidfd"
+        case .memfd: "a memfd"
+        case .other(let link): "something else (\(link.escapedForDisplay))"
+        }
+    }
+}
+
+extension String {
+    /// The text with control characters as `\xNN`, so that a hostile name can neither break a line nor drive a terminal.
+    public var escapedForDisplay: String {
+        var escaped = ""
+        for scalar in unicodeScalars {
+            let value = scalar.value
+            if value < 0x20 || (0x7f...0x9f).contains(value) || (0x200e...0x200f).contains(value)
+                || (0x2028...0x202e).contains(value) || (0x2066...0x2069).contains(value)
+            {
+                escaped += value < 0x100 ? "\\x" + hex(value, digits: 2) : "\\u" + hex(value, digits: 4)
+            } else {
+                escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
+    }
+}
+
+private func hex(_ value: UInt32, digits: Int) -> String {
+    let text = String(value, radix: 16)
+    return String(repeating: "0", count: max(0, digits - text.count)) + text
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import SystemPackage
+
+/// The descriptors of one message: what arrives together travels together, in order. What nobody takes is closed when
+/// the list ends. Up to four cost no allocation.
+public struct DescriptorList: ~Copyable, Sendable {
+    /// The most that the kernel passes in one message (`SCM_MAX_FD`).
+    public static let limit = 253
+
+    private var few = InlineArray<4, CInt>(repeating: -1)
+    private var more: [CInt] = []
+    private var total = 0
+    private var taken = 0
+
+    public init() {}
+
+    deinit {
+        for index in taken..<total { closeOwned(index < 4 ? few[index] : more[index - 4]) }
+    }
+
+    /// How many are still in the list.
+    public var count: Int { total - taken }
+    public var isEmpty: Bool { count == 0 }
+
+    /// Takes ownership of `descriptor`.
+    public mutating func append(_ descriptor: consuming Descriptor) {
+        append(adopting: descriptor.release())
+    }
+
+    package mutating func append(adopting number: CInt) {
+        if total < 4 { few[total] = number } else { more.append(number) }
+        total += 1
+    }
+
+    /// Hands the first one out, or nil when none is left.
+    public mutating func takeFirst() -> Descriptor? {
+        guard taken < total else { return nil }
+        defer { taken += 1 }
+        return Descriptor(adopting: taken < 4 ? few[taken] : more[taken - 4])
+    }
+
+    /// Appends a duplicate of `descriptor`, which stays its owner's.
+    public mutating func appendDuplicate(of descriptor: borrowing Descriptor) throws(Errno) {
+        append(try descriptor.duplicate())
+    }
+
+    /// The number at `index`, counted from the first that is still here; owning it stays with the list.
+    package func number(at index: Int) -> CInt {
+        precondition(index >= 0 && index < count, "no descriptor \(index) in a list of \(count)")
+        let position = taken + index
+        return position < 4 ? few[position] : more[position - 4]
+    }
+
+    /// What the descriptor at `index` is, by its link and fdinfo alone: see ``DescriptorKind``.
+    public func kind(at index: Int) throws(Errno) -> DescriptorKind {
+        try DescriptorKind(ofNumber: number(at: index))
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+public import SystemPackage
+
+/// A shared mapping of a descriptor into this process, unmapped when the value ends.
+///
+/// The corresponding C functions are `mmap` and `munmap`. Only for memory that cannot shrink (a dma-buf, a memfd sealed
+/// `F_SEAL_SHRINK`): touching a page that was cut off is a SIGBUS.
+@safe
+public struct MemoryMapping: ~Copyable, @unchecked Sendable {
+    private let start: UnsafeMutableRawPointer
+    public let byteCount: Int
+    public let isWritable: Bool
+
+    /// Maps `byteCount` bytes from `offset`, shared, to read or to read and write.
+    public init(
+        _ file: borrowing Descriptor, byteCount: Int, offset: Int = 0, writable: Bool
+    ) throws(Errno) {
+        let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
+        let number = file.number
+        let address = unsafe mmap(nil, byteCount, protection, MAP_SHARED, number, offset)
+        guard let address = unsafe address, unsafe address != MAP_FAILED else { throw Errno(rawValue: errno) }
+        unsafe start = address
+        self.byteCount = byteCount
+        isWritable = writable
+    }
+
+    deinit { unsafe munmap(start, byteCount) }
+
+    /// Lends the bytes for the length of `body`.
+    @inline(__always)
+    public borrowing func withBytes<Result: ~Copyable, Failure: Error>(
+        _ body: (RawSpan) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(unsafe RawSpan(_unsafeStart: start, byteCount: byteCount))
+    }
+
+    /// Lends the bytes to write for the length of `body`; the mapping must be writable.
+    @inline(__always)
+    public mutating func withMutableBytes<Result: ~Copyable, Failure: Error>(
+        _ body: (inout MutableRawSpan) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        precondition(isWritable, "mapped to read, asked to write")
+        var bytes = unsafe MutableRawSpan(_unsafeStart: start, byteCount: byteCount)
+        return try body(&bytes)
+    }
+}
