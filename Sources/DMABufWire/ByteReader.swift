@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Reads little-endian fields; never past the end.
+struct ByteReader: ~Escapable {
+    private let bytes: Span<UInt8>
+    private var offset = 0
+
+    @_lifetime(copy bytes)
+    init(_ bytes: Span<UInt8>) {
+        self.bytes = bytes
+    }
+
+    var remaining: Int { bytes.count - offset }
+
+    mutating func read<Value: FixedWidthInteger & UnsignedInteger>(
+        _: Value.Type = Value.self
+    ) throws(WireError) -> Value {
+        let size = Value.bitWidth / 8
+        guard remaining >= size else { throw .tooShort(needs: offset + size, has: bytes.count) }
+        var value: Value = 0
+        for index in 0..<size { value |= Value(truncatingIfNeeded: bytes[offset + index]) << Value(8 * index) }
+        offset += size
+        return value
+    }
+
+    /// `count` bytes of UTF-8 without control characters: names end up on terminals and in logs.
+    mutating func readText(_ count: Int, field: String) throws(WireError) -> String {
+        guard remaining >= count else { throw .tooShort(needs: offset + count, has: bytes.count) }
+        var text: [UInt8] = []
+        text.reserveCapacity(count)
+        for index in 0..<count { text.append(bytes[offset + index]) }
+        offset += count
+        guard let string = String(validating: text, as: UTF8.self),
+            string.unicodeScalars.allSatisfy({ $0.value >= 0x20 && !(0x7f...0x9f).contains($0.value) })
+        else { throw .invalidText(field: field) }
+        return string
+    }
+
+    mutating func readZero<Value: FixedWidthInteger & UnsignedInteger>(
+        _: Value.Type, field: String
+    ) throws(WireError) {
+        if try read(Value.self) != 0 { throw .reservedBits(field: field) }
+    }
+
+    /// A field whose values are the cases of an enumeration.
+    mutating func readCase<Case: RawRepresentable>(
+        _: Case.Type = Case.self, field: String
+    ) throws(WireError) -> Case where Case.RawValue: FixedWidthInteger & UnsignedInteger {
+        let value = try read(Case.RawValue.self)
+        guard let result = Case(rawValue: value) else { throw .invalidValue(field: field, value: UInt64(value)) }
+        return result
+    }
+
+    func finish() throws(WireError) {
+        if remaining > 0 { throw .trailingBytes(remaining) }
+    }
+}

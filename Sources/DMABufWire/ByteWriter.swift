@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Appends little-endian fields to bytes that the caller keeps and reuses.
+struct ByteWriter {
+    private(set) var bytes: [UInt8]
+
+    init(reusing bytes: consuming [UInt8]) {
+        self.bytes = bytes
+        self.bytes.removeAll(keepingCapacity: true)
+    }
+
+    mutating func write<Value: FixedWidthInteger>(_ value: Value) {
+        for shift in stride(from: 0, to: Value.bitWidth, by: 8) {
+            bytes.append(UInt8(truncatingIfNeeded: value >> Value(shift)))
+        }
+    }
+
+    mutating func write(text: String) {
+        bytes.append(contentsOf: text.utf8)
+    }
+
+    /// Puts the size, known only at the end, where the header has it.
+    mutating func patch(size: UInt32, at offset: Int) {
+        for index in 0..<4 { bytes[offset + index] = UInt8(truncatingIfNeeded: size >> (8 * UInt32(index))) }
+    }
+}
+
+func exchangeForEmpty(_ bytes: inout [UInt8]) -> [UInt8] {
+    var taken: [UInt8] = []
+    swap(&taken, &bytes)
+    return taken
+}
