@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import DMABufModel
+public import DMABufSystem
+import SystemPackage
+
+/// One piece of shareable memory: a dma-buf, or a sealed memfd that stands in for one where the kernel has none.
+///
+/// It owns its descriptor. What it is was established when it was made, and its size is the kernel's word, fixed for life.
+///
+/// The corresponding kernel name is `struct dma_buf`.
+public final class DMABuffer: Sendable {
+    public enum Kind: String, Sendable {
+        case dmaBuf = "dmabuf"
+        /// A stand-in: no kernel fences, no device imports, no reference count.
+        case memfd
+    }
+
+    public let kind: Kind
+    /// Size in bytes, from `lseek(SEEK_END)`.
+    public let byteCount: UInt64
+    /// The kernel's number for the memory, never given twice while the machine runs; equal on both sides of a socket.
+    public let inode: UInt64
+    /// The kernel driver that made it, as fdinfo says; "memfd" for a stand-in.
+    public let exporterName: String
+    package let descriptor: Descriptor
+
+    /// Takes over a descriptor, whatever a peer says it is. It is identified by its link and fdinfo before anything else
+    /// is called on it.
+    ///
+    /// Throws `notADMABuf` for anything but a dma-buf or a memfd, and `unsealed` for a memfd that is not sealed against
+    /// shrinking (it could be truncated under a reader: SIGBUS).
+    public init(adopting descriptor: consuming Descriptor) throws(DMABufError) {
+        let kind: DescriptorKind
+        do throws(Errno) { kind = try DescriptorKind(of: descriptor) } catch {
+            throw .system("identify descriptor \(descriptor.numberForDisplay)", error)
+        }
+        switch kind {
+        case .dmaBuf: self.kind = .dmaBuf
+        case .memfd:
+            let seals = (try? MemFD.seals(of: descriptor)) ?? []
+            guard seals.contains(.shrink) else {
+                throw DMABufError(
+                    .unsealed, "a memfd that can shrink under its readers is not shared",
+                    remedy: "seal it with F_SEAL_SHRINK before passing it")
+            }
+            self.kind = .memfd
+        default:
+            throw DMABufError(.notADMABuf, "descriptor is \(kind), not a dma-buf")
+        }
+        do throws(Errno) {
+            byteCount = try descriptor.seekableByteCount()
+            inode = try descriptor.identity().inode
+            exporterName = self.kind == .memfd ? "memfd" : try FDInfo(ofOwn: descriptor).exporterName ?? "unknown"
+        } catch {
+            throw .system("measure a dma-buf", error)
+        }
+        guard byteCount > 0, byteCount <= UInt64(Int.max) else {
+            throw DMABufError(.invalid, "the buffer says that it has \(byteCount) bytes")
+        }
+        self.descriptor = descriptor
+    }
+
+    public var isStandIn: Bool { kind == .memfd }
+
+    /// Another descriptor of the same buffer; the caller owns it.
+    public func duplicateDescriptor() throws(DMABufError) -> Descriptor {
+        try attempting("duplicate the descriptor of dma-buf \(inode)") { () throws(Errno) in try descriptor.duplicate()
+        }
+    }
+
+    /// How many references the kernel counts (descriptors, mappings, messages in flight, device imports), or nil for a
+    /// stand-in, which has no count. One means: only this descriptor.
+    public func referenceCount() throws(DMABufError) -> Int? {
+        try attempting("read fdinfo of dma-buf \(inode)") { () throws(Errno) in try FDInfo(ofOwn: descriptor).count }
+    }
+
+    /// The name that a holder gave it, if one did. Anyone's choice; escape it before showing it.
+    public func name() throws(DMABufError) -> String? {
+        try attempting("read fdinfo of dma-buf \(inode)") { () throws(Errno) in try FDInfo(ofOwn: descriptor).name }
+    }
+
+    /// Names the buffer for `/proc` and debugfs, at most 31 bytes. A stand-in keeps the name that it was made with.
+    public func setName(_ name: String) throws(DMABufError) {
+        guard kind == .dmaBuf else { return }
+        guard name.utf8.count <= 31, !name.utf8.contains(0) else {
+            throw DMABufError(
+                .invalid, "a dma-buf's name has at most 31 bytes; \"\(name.escapedForDisplay)\" has \(name.utf8.count)")
+        }
+        try attempting("name dma-buf \(inode)") { () throws(Errno) in try DMABufIoctl.setName(descriptor, name) }
+    }
+
+    /// The fences that `access` has to wait for, as one; a snapshot. nil for a stand-in, which has none.
+    ///
+    /// The corresponding ioctl is `DMA_BUF_IOCTL_EXPORT_SYNC_FILE`.
+    public func fence(waitingBefore access: Access) throws(DMABufError) -> Fence? {
+        guard kind == .dmaBuf else { return nil }
+        let file = try attempting("export the fences of dma-buf \(inode)") { () throws(Errno) in
+            try DMABufIoctl.exportSyncFile(descriptor, waitingBefore: access.ioctlAccess)
+        }
+        return Fence(knownSyncFile: file)
+    }
+
+    /// Adds a sync_file's fences to the kernel's reservation of the buffer, so that drivers obey them.
+    ///
+    /// Throws `unsupported` for a stand-in or for a fence that is no sync_file. The corresponding ioctl is
+    /// `DMA_BUF_IOCTL_IMPORT_SYNC_FILE`.
+    public func add(_ fence: Fence, as access: Access) throws(DMABufError) {
+        guard kind == .dmaBuf, fence.kind == .syncFile else {
+            throw DMABufError(.unsupported, "only a sync_file can be added to a dma-buf's reservation")
+        }
+        try attempting("add a fence to dma-buf \(inode)") { () throws(Errno) in
+            try DMABufIoctl.importSyncFile(fence.descriptor, into: descriptor, as: access.ioctlAccess)
+        }
+    }
+}
+
+extension Access {
+    /// Both sides use the kernel's bits.
+    var ioctlAccess: DMABufIoctl.Access { DMABufIoctl.Access(rawValue: UInt32(rawValue)) }
+}

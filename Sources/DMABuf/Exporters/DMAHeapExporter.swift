@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import DMABufModel
+import DMABufSystem
+import SystemPackage
+
+/// Memory of a dma-heap. Devices `/dev/dma_heap/NAME`, root's alone on most systems, since the kernel charges this
+/// memory to nobody.
+public struct DMAHeapExporter: Exporter {
+    public let name: String
+    public let capabilities: ExporterCapabilities
+    private let heap: String
+
+    static let backend = ExporterBackend(
+        word: "heap", arguments: { DMAHeap.names.isEmpty ? ["system"] : DMAHeap.names }
+    ) { argument throws(DMABufError) in
+        guard let argument else { throw DMABufError(.invalid, "heap needs a name", remedy: "heap:system, for one") }
+        return try DMAHeapExporter(heap: argument)
+    }
+
+    /// Throws `unavailable` where the heap is missing or closed to this user.
+    public init(heap: String) throws(DMABufError) {
+        _ = try attempting(
+            "heap:\(heap.escapedForDisplay): open \(DMAHeap.folder)/\(heap.escapedForDisplay)",
+            remedy: "needs CONFIG_DMABUF_HEAPS and read access to the heap's file"
+        ) { () throws(Errno) in try DMAHeap(named: heap) }
+        self.heap = heap
+        name = "heap:\(heap)"
+        var traits: ExporterCapabilities.Traits = [.cpuMappable, .kernelFences]
+        // Heaps over the contiguous allocator, by the names that kernels have given them.
+        if heap.contains("cma") || heap == "reserved" { traits.insert(.contiguous) }
+        capabilities = ExporterCapabilities(traits, permission: "\(DMAHeap.folder)/\(heap), usually root")
+    }
+
+    public func export(_ request: BufferRequest) throws(DMABufError) -> DescribedBuffer {
+        try check(request)
+        let description = request.linearDescription()
+        let buffer = try attempting("\(name): allocate \(description.byteCount) bytes") { () throws(Errno) in
+            try DMAHeap(named: heap).allocate(byteCount: description.byteCount)
+        }
+        return try DescribedBuffer(description, memory: [DMABuffer(adopting: buffer)])
+    }
+}

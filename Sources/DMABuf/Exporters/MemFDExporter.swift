@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import DMABufModel
+import DMABufSystem
+import SystemPackage
+
+/// The stand-in: sealed anonymous memory that can be passed and mapped like a dma-buf where the kernel has none. No
+/// device takes it, no kernel fence guards it, and nothing counts its references.
+public struct MemFDExporter: Exporter {
+    public let name = "memfd"
+    public let capabilities = ExporterCapabilities([.cpuMappable, .standIn])
+
+    static let backend = ExporterBackend(word: "memfd", arguments: { [nil] }) { argument throws(DMABufError) in
+        guard argument == nil else { throw DMABufError(.invalid, "memfd takes no argument") }
+        return MemFDExporter()
+    }
+
+    public init() {}
+
+    public func export(_ request: BufferRequest) throws(DMABufError) -> DescribedBuffer {
+        try check(request)
+        let description = request.linearDescription()
+        let memory = try attempting("memfd: make \(description.byteCount) bytes") { () throws(Errno) in
+            let memory = try MemFD.create(named: "dmabuf-share", byteCount: description.byteCount)
+            // The size is fixed for everyone from here on; writing stays allowed.
+            try MemFD.addSeals(memory, [.shrink, .grow, .seal])
+            return memory
+        }
+        return try DescribedBuffer(description, memory: [DMABuffer(adopting: memory)])
+    }
+}

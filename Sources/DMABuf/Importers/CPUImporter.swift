@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import DMABufModel
+import DMABufSystem
+
+/// This process's own CPU. Needs no device; takes every buffer, the stand-in too. Whether its exporter lends memory to
+/// the CPU shows when it is mapped.
+public struct CPUImporter: Importer {
+    public let name = "cpu"
+
+    static let backend = ImporterBackend(word: "cpu", arguments: { [nil] }) { argument throws(DMABufError) in
+        guard argument == nil else { throw DMABufError(.invalid, "cpu takes no argument") }
+        return CPUImporter()
+    }
+
+    public init() {}
+
+    public func exclusion(of buffer: DMABuffer) -> String? { nil }
+
+    public func attach(_ buffer: DMABuffer, for access: Access) throws(DMABufError) -> Attachment {
+        Attachment(buffer: buffer, access: access, importer: name, place: .cpu)
+    }
+}
