@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import DMABuf
+import DMABufConnection
+public import DMABufModel
+public import DMABufSystem
+import DMABufWire
+import SystemPackage
+
+/// Another process at the end of a socket, with no registry between: buffers are offered and taken.
+public struct BufferPeer: ~Copyable, Sendable {
+    private var connection: Connection
+
+    /// Takes over a connected socket and greets. Throws `gone` or `failed` if the other side speaks something else.
+    public init(_ socket: consuming UnixSocket, until deadline: Deadline) throws(DMABufError) {
+        var connection = Connection(socket)
+        try speaking("greet the peer") { () throws(ConnectionError) in
+            _ = try connection.exchangeHello(until: deadline)
+        }
+        self.connection = connection
+    }
+
+    /// Who is at the other end, as the kernel recorded it.
+    public var peer: UnixSocket.Peer {
+        get throws(DMABufError) {
+            try speaking("ask who the peer is") { () throws(ConnectionError) in try connection.peer }
+        }
+    }
+
+    /// Offers a buffer and waits until the other side holds it.
+    ///
+    /// The peer gets duplicates; the buffer and the fences stay the caller's. `checksum` is that of the content once the
+    /// fences have ended. Throws `refused` with the peer's reason, `deadline`, or `gone`.
+    public mutating func offer(
+        _ buffer: DescribedBuffer, for access: Access, named name: String = "", checksum: Checksum? = nil,
+        fences: [PromisedFence] = [], until deadline: Deadline
+    ) throws(DMABufError) {
+        guard name.utf8.count <= Wire.nameLimit else {
+            throw DMABufError(.invalid, "a name has at most \(Wire.nameLimit) bytes")
+        }
+        guard fences.count <= Wire.fenceLimit else {
+            throw DMABufError(.invalid, "\(fences.count) fences with one buffer; at most \(Wire.fenceLimit)")
+        }
+        var descriptors = DescriptorList()
+        for memory in buffer.memory { descriptors.append(try memory.duplicateDescriptor()) }
+        for promise in fences { descriptors.append(try promise.fence.duplicateDescriptor()) }
+        let offer = Offer(
+            description: buffer.description, backing: buffer.kind == .dmaBuf ? .dmaBuf : .memfd, access: access,
+            name: name, checksum: checksum, fences: fences.map(\.onTheWire))
+        let answer = try speaking("offer a buffer") { () throws(ConnectionError) in
+            let serial = try connection.send(.offer(offer), with: descriptors, until: deadline)
+            let incoming = try connection.receive(until: deadline)
+            guard incoming.envelope.serial == serial else {
+                throw connection.end(.unexpected, .unexpected("an answer to something else"))
+            }
+            return incoming.envelope.message
+        }
+        switch answer {
+        case .accepted: return
+        case .refused(let refusal):
+            throw DMABufError(.refused, "the peer refused the buffer: \(refusal.text) (\(refusal.reason))")
+        default:
+            _ = connection.end(.unexpected, .unexpected("an answer of another kind"))
+            throw DMABufError(.failed, "the peer answered an offer with something else")
+        }
+    }
+
+    /// Takes the next buffer: its descriptors are identified, its description is checked against their real sizes, and
+    /// the peer is told.
+    ///
+    /// Throws what was wrong after refusing the offer; the connection stands then, and the next offer may be good.
+    /// `gone` when the peer has closed, `deadline` when nothing came.
+    public mutating func nextOffer(until deadline: Deadline) throws(DMABufError) -> ReceivedOffer {
+        var incoming = try speaking("receive a buffer") { () throws(ConnectionError) in
+            try connection.receive(until: deadline)
+        }
+        let serial = incoming.envelope.serial
+        guard case .offer(let offer) = incoming.envelope.message else {
+            _ = connection.end(.unexpected, .unexpected("a message that is no offer"))
+            throw DMABufError(.failed, "the peer sent something that is no offer")
+        }
+        let result = ReceivedOffer.check(offer, &incoming.descriptors)
+        try speaking("answer an offer") { () throws(ConnectionError) in
+            switch result {
+            case .success: try connection.answer(serial, .accepted, until: deadline)
+            case .failure(let problem):
+                try connection.answer(serial, .refused(problem.refusal), until: deadline)
+            }
+        }
+        switch result {
+        case .success(let received): return received
+        case .failure(let problem): throw problem.error
+        }
+    }
+}
+
+/// A fence that goes with an offer.
+public struct PromisedFence: Sendable {
+    public let fence: Fence
+    public let usage: Usage
+    /// By when it ends, counted from now.
+    public let within: Duration
+
+    public init(_ fence: Fence, as usage: Usage, within: Duration = .seconds(2)) {
+        self.fence = fence
+        self.usage = usage
+        self.within = within
+    }
+
+    var onTheWire: OfferedFence {
+        let kind: OfferedFence.Kind =
+            switch fence.kind {
+            case .syncFile: .syncFile
+            case .eventfd: .eventfd
+            case .pidfd: .pidfd
+            }
+        return OfferedFence(kind: kind, usage: usage, within: within.clampedNanoseconds)
+    }
+}
+
+func speaking<Value: ~Copyable>(
+    _ operation: String, _ call: () throws(ConnectionError) -> Value
+) throws(DMABufError) -> Value {
+    do throws(ConnectionError) {
+        return try call()
+    } catch {
+        switch error {
+        case .deadline: throw DMABufError(.deadline, "\(operation): \(error)", cause: .timedOut)
+        case .closed, .farewell: throw DMABufError(.gone, "\(operation): \(error)")
+        case .system(let cause): throw .system(operation, cause)
+        case .descriptorsLost:
+            throw DMABufError(
+                .failed, "\(operation): \(error)", cause: .tooManyOpenFiles,
+                remedy: "raise the limit of open files (ulimit -n)")
+        default: throw DMABufError(.failed, "\(operation): \(error)")
+        }
+    }
+}

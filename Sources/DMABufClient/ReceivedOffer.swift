@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import DMABuf
+public import DMABufModel
+public import DMABufSystem
+import DMABufWire
+
+/// A buffer that another process offered, checked: every descriptor is what it was called, every plane is in memory.
+public struct ReceivedOffer: Sendable {
+    public let buffer: DescribedBuffer
+    /// What the sender means us to do. On a dma-buf this is a request and not a barrier.
+    public let access: Access
+    /// The sender's choice, free of control characters.
+    public let name: String
+    /// Of the content once the fences have ended, if the sender knew it.
+    public let checksum: Checksum?
+    public let fences: [ReceivedFence]
+
+    public struct ReceivedFence: Sendable {
+        public let fence: Fence
+        public let usage: Usage
+        public let deadline: Deadline
+    }
+
+    /// The longest that a fence may promise, whatever a peer says.
+    public static let fenceLimit: Duration = .seconds(10)
+
+    /// Waits for the fences that `access` has to wait for, in the kernel's order of classes.
+    public func waitForFences(before access: Access) throws(DMABufError) {
+        let highest = Usage.waited(before: access)
+        for promise in fences where promise.usage <= highest {
+            if case .failed(let error) = try promise.fence.wait(until: promise.deadline) {
+                throw DMABufError(.failed, "the work that a fence stood for failed: \(error)", cause: error)
+            }
+        }
+    }
+
+    struct Problem: Error {
+        let refusal: OfferRefusal
+        let error: DMABufError
+    }
+
+    /// Takes the descriptors of an offer; whatever is not kept is closed by the list.
+    static func check(_ offer: Offer, _ descriptors: inout DescriptorList) -> Result<ReceivedOffer, Problem> {
+        do throws(DMABufError) {
+            var memory: [DMABuffer] = []
+            for _ in offer.description.sizes {
+                let buffer = try DMABuffer(adopting: descriptors.takeFirst()!)
+                guard buffer.kind == offer.backing.kind else {
+                    throw DMABufError(.notADMABuf, "a \(buffer.kind.rawValue) was offered as a \(offer.backing)")
+                }
+                memory.append(buffer)
+            }
+            var fences: [ReceivedFence] = []
+            for offered in offer.fences {
+                let fence = try Fence(adopting: descriptors.takeFirst()!)
+                guard fence.kind == offered.kind.fenceKind else {
+                    throw DMABufError(.notADMABuf, "a \(fence.kind.rawValue) was offered as a \(offered.kind)")
+                }
+                let within = min(.nanoseconds(Int64(clamping: offered.within)), fenceLimit)
+                fences.append(ReceivedFence(fence: fence, usage: offered.usage, deadline: .after(within)))
+            }
+            let buffer = try DescribedBuffer(offer.description, memory: memory)
+            return .success(
+                ReceivedOffer(
+                    buffer: buffer, access: offer.access, name: offer.name, checksum: offer.checksum, fences: fences))
+        } catch {
+            return .failure(Problem(refusal: OfferRefusal(error.refusalReason, error.message.shortened), error: error))
+        }
+    }
+}
+
+extension DMABufError {
+    fileprivate var refusalReason: OfferRefusal.Reason {
+        switch code {
+        case .invalid: .description
+        case .unsealed: .unsealed
+        case .notADMABuf: .wrongKind
+        default: .unwanted
+        }
+    }
+}
+
+extension String {
+    /// At most as long as a reason on the wire, and without control characters.
+    fileprivate var shortened: String {
+        var text = escapedForDisplay
+        while text.utf8.count > Wire.reasonLimit { text.removeLast() }
+        return text
+    }
+}
+
+extension Offer.Backing {
+    fileprivate var kind: DMABuffer.Kind {
+        switch self {
+        case .dmaBuf: .dmaBuf
+        case .memfd: .memfd
+        }
+    }
+}
+
+extension OfferedFence.Kind {
+    fileprivate var fenceKind: Fence.Kind {
+        switch self {
+        case .syncFile: .syncFile
+        case .eventfd: .eventfd
+        case .pidfd: .pidfd
+        }
+    }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import DMABufSystem
+public import DMABufWire
+import SystemPackage
+
+/// One side of a connection: messages and the descriptors that came with each.
+///
+/// Rule: *A peer that breaks the protocol is not followed.* A malformed message, a lost descriptor, a missing hello: the
+/// reason is said once in a farewell, everything that came is closed, and the connection is over. Conditions that a
+/// peer may meet in good faith are messages of their own (`refused`) and end nothing.
+public struct Connection: ~Copyable, Sendable {
+    private let socket: UnixSocket
+    private var outgoing: [UInt8] = []
+    private var incoming = [UInt8](repeating: 0, count: Wire.messageLimit)
+    private var nextSerial: UInt64 = 1
+
+    /// Takes over a connected socket; nothing is sent yet.
+    public init(_ socket: consuming UnixSocket) {
+        self.socket = socket
+    }
+
+    /// Says hello and hears the other side's, in either order: no side waits for the other before it speaks.
+    public mutating func exchangeHello(until deadline: Deadline) throws(ConnectionError) -> Hello {
+        try send(.hello(Hello()), until: deadline)
+        let first = try receive(until: deadline)
+        guard case .hello(let hello) = first.envelope.message else {
+            throw end(.unexpected, .unexpected("a first message that is no hello"))
+        }
+        guard hello.version == Wire.version else { throw end(.version, .version(hello.version)) }
+        return hello
+    }
+
+    /// Sends a request of its own and returns its number.
+    @discardableResult
+    public mutating func send(
+        _ message: Message, with descriptors: borrowing DescriptorList = DescriptorList(), until deadline: Deadline
+    ) throws(ConnectionError) -> UInt64 {
+        let serial = nextSerial
+        nextSerial += 1
+        try send(Envelope(serial: serial, message), with: descriptors, until: deadline)
+        return serial
+    }
+
+    /// Answers a request under its number.
+    public mutating func answer(
+        _ request: UInt64, _ message: Message, until deadline: Deadline
+    ) throws(ConnectionError) {
+        try send(Envelope(serial: request, message), with: DescriptorList(), until: deadline)
+    }
+
+    private mutating func send(
+        _ envelope: Envelope, with descriptors: borrowing DescriptorList, until deadline: Deadline
+    ) throws(ConnectionError) {
+        precondition(descriptors.count == envelope.message.descriptorCount, "descriptors do not match the message")
+        envelope.encode(into: &outgoing)
+        do throws(Errno) {
+            try socket.send(outgoing, with: descriptors, until: deadline)
+        } catch {
+            switch error {
+            case .timedOut: throw .deadline
+            // It may have said why before it left.
+            case .brokenPipe, .connectionReset: throw farewellLeftBehind() ?? .closed
+            default: throw .system(error)
+            }
+        }
+    }
+
+    /// The next message. Everything about it is checked before it is returned; a farewell is thrown.
+    public mutating func receive(until deadline: Deadline) throws(ConnectionError) -> Incoming {
+        let received: Received
+        do throws(ReceiveError) {
+            received = try socket.receive(into: &incoming, until: deadline)
+        } catch {
+            switch error {
+            case .closed: throw .closed
+            case .system(.timedOut): throw .deadline
+            case .system(.connectionReset): throw .closed
+            case .system(let errno): throw .system(errno)
+            case .truncatedDescriptors: throw end(.descriptorsLost, .descriptorsLost)
+            case .truncatedBytes:
+                throw end(.malformed, .wire(.tooLong(limit: Wire.messageLimit, has: Wire.messageLimit + 1)))
+            }
+        }
+        let envelope: Envelope
+        do throws(WireError) {
+            envelope = try Envelope(
+                decoding: incoming.span.extracting(first: received.byteCount),
+                descriptorCount: received.descriptors.count)
+        } catch {
+            throw end(.malformed, .wire(error))
+        }
+        if case .farewell(let farewell) = envelope.message { throw .farewell(farewell) }
+        return Incoming(envelope: envelope, descriptors: received.descriptors)
+    }
+
+    /// Ends the connection for `reason` and returns the error to throw.
+    public mutating func end(_ reason: Farewell.Reason, _ error: ConnectionError) -> ConnectionError {
+        let text = String(decoding: "\(error)".utf8.prefix(Wire.reasonLimit), as: UTF8.self)
+        let farewell = Envelope(serial: nextSerial, .farewell(Farewell(reason, text)))
+        farewell.encode(into: &outgoing)
+        // Best effort, without waiting: a peer that does not read must not hold us.
+        try? socket.send(outgoing, with: DescriptorList(), until: .now())
+        socket.shutdown()
+        return error
+    }
+
+    private mutating func farewellLeftBehind() -> ConnectionError? {
+        guard let received = try? socket.receive(into: &incoming, until: .now()),
+            let envelope = try? Envelope(
+                decoding: incoming.span.extracting(first: received.byteCount),
+                descriptorCount: received.descriptors.count),
+            case .farewell(let farewell) = envelope.message
+        else { return nil }
+        return .farewell(farewell)
+    }
+
+    /// Who is at the other end, as the kernel recorded it.
+    public var peer: UnixSocket.Peer {
+        get throws(ConnectionError) {
+            do throws(Errno) { return try socket.peer } catch { throw .system(error) }
+        }
+    }
+}
+
+/// A message with the descriptors that came with it: as many as the message says.
+@frozen
+public struct Incoming: ~Copyable, Sendable {
+    public let envelope: Envelope
+    public var descriptors: DescriptorList
+}
