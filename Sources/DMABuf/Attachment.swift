@@ -45,7 +45,8 @@ public struct Attachment: ~Copyable, Sendable {
             }
         } catch {
             switch error {
-            case .notSupported, .noFunction, .inappropriateIOCTLForDevice:
+            // DRM answers EINVAL for an object that it imported: only its own are mapped through the device.
+            case .notSupported, .noFunction, .inappropriateIOCTLForDevice, .invalidArgument:
                 throw DMABufError(
                     .unsupported,
                     "\(importer) cannot map dma-buf \(buffer.inode) of \(buffer.exporterName) for the CPU",

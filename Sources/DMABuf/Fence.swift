@@ -113,7 +113,9 @@ public final class Fence: Sendable {
 
     /// The drivers and timelines that have not signalled, for a message.
     private func whoIsPending() -> String {
-        guard kind == .syncFile, let info = try? SyncFile.info(descriptor) else { return "a \(kind.rawValue)" }
+        guard kind == .syncFile, let info = try? SyncFile.info(descriptor) else {
+            return kind == .eventfd ? "an eventfd" : "a \(kind.rawValue)"
+        }
         let names = info.fences.filter { $0.status == .pending }.map { "\($0.driver) (\($0.timeline))" }
         return names.isEmpty ? "a sync_file" : names.joined(separator: ", ").escapedForDisplay
     }

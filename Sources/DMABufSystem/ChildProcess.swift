@@ -34,6 +34,10 @@ public struct ChildProcess: ~Copyable, Sendable {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        setPlainSignals(&attributes)
         // Two rounds: a source may sit on a number that another one is to get. The first goes above them all.
         let top = 3 + CInt(descriptors.count)
         var staged = DescriptorList()
@@ -48,7 +52,7 @@ public struct ChildProcess: ~Copyable, Sendable {
         let process = try unsafe withCStrings(arguments) { (argv) throws(Errno) in
             try unsafe withCStrings(environment) { (envp) throws(Errno) in
                 var process: pid_t = 0
-                let error = unsafe posix_spawnp(&process, argv[0]!, &actions, nil, argv, envp)
+                let error = unsafe posix_spawnp(&process, argv[0]!, &actions, &attributes, argv, envp)
                 if error != 0 { throw Errno(rawValue: error) }
                 return process
             }
@@ -66,7 +70,7 @@ public struct ChildProcess: ~Copyable, Sendable {
         _read { yield pidfd.descriptor }
     }
 
-    public borrowing func send(_ signal: Int32) throws(Errno) { try pidfd.send(signal) }
+    public borrowing func send(_ signal: SignalNumber) throws(Errno) { try pidfd.send(signal.rawValue) }
 
     /// Waits for the end and reaps it; nil at `deadline`.
     ///
@@ -83,6 +87,26 @@ public struct ChildProcess: ~Copyable, Sendable {
         }
     }
 
+    /// Waits for the end and passes on the signals that arrive here: the child ends as if they had been sent to it.
+    public borrowing func wait(forwarding signals: borrowing SignalFD) throws(Errno) -> Ending {
+        let poller = try Poller()
+        try poller.add(pidfd.descriptor, token: 0)
+        try poller.add(signals.descriptor, token: 1)
+        while true {
+            switch try poller.next(until: .after(.seconds(3600))) {
+            case 0: return try reap()
+            case 1:
+                // The terminal has told the child by itself.
+                while let signal = signals.next() {
+                    guard signal.isFromProcess else { continue }
+                    // ESRCH: it has just ended, and its end is about to be read.
+                    do throws(Errno) { try pidfd.send(signal.number) } catch { guard error == .noSuchProcess else { throw error } }
+                }
+            default: continue
+            }
+        }
+    }
+
     private borrowing func reap() throws(Errno) -> Ending {
         var status: CInt = 0
         let process = processID
@@ -94,7 +118,12 @@ public struct ChildProcess: ~Copyable, Sendable {
 
 /// This process, for starting itself again.
 public enum OwnProcess {
-    public static var executablePath: String { "/proc/self/exe" }
+    /// The program itself, to be started again.
+    public static var executablePath: String {
+        let link = (try? Sysfs.link("/proc/self/exe")).map { String(decoding: $0, as: UTF8.self) }
+        guard let link, FileType(at: link) == .other else { return "/proc/self/exe" }
+        return link
+    }
     public static var processID: Int32 { getpid() }
     public static var userID: UInt32 { getuid() }
 
@@ -113,12 +142,18 @@ public enum OwnProcess {
     public static func environment(_ name: String) -> String? {
         unsafe getenv(name).map { unsafe String(cString: $0) }
     }
+}
 
-    /// Leaves terminal signals to the child that shares the terminal.
-    public static func ignoreTerminalSignals() {
-        signal(SIGINT, SIG_IGN)
-        signal(SIGQUIT, SIG_IGN)
-    }
+/// The signals that this process blocks or ignores for itself are the command's again.
+private func setPlainSignals(_ attributes: inout posix_spawnattr_t) {
+    var none = sigset_t()
+    unsafe sigemptyset(&none)
+    unsafe posix_spawnattr_setsigmask(&attributes, &none)
+    var pipe = sigset_t()
+    unsafe sigemptyset(&pipe)
+    unsafe sigaddset(&pipe, SIGPIPE)
+    unsafe posix_spawnattr_setsigdefault(&attributes, &pipe)
+    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
 }
 
 private func withCStrings<Result>(

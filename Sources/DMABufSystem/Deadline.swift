@@ -49,3 +49,13 @@ extension Duration {
         return overflow ? UInt64(Int64.max) : UInt64(product &+ attoseconds / 1_000_000_000) & UInt64(Int64.max)
     }
 }
+
+/// Sleeping, for the rare place that has nothing to wait on.
+public enum Clock {
+    /// The corresponding C function is `clock_nanosleep`.
+    public static func sleep(_ duration: Duration) {
+        var time = Deadline.after(duration).timespecRemaining
+        var rest = timespec()
+        while unsafe nanosleep(&time, &rest) != 0 { time = rest }
+    }
+}

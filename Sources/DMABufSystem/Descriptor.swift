@@ -83,17 +83,17 @@ extension Descriptor {
 
     /// Writes all of `text`.
     public borrowing func write(_ text: String) throws(Errno) {
-        try writeAll(Array(text.utf8))
+        try unsafe writeAll(Array(text.utf8).span.bytes)
     }
 
     /// Writes all of `bytes`.
     ///
     /// The corresponding C function is `write`.
-    public borrowing func writeAll(_ bytes: [UInt8]) throws(Errno) {
+    public borrowing func writeAll(_ bytes: RawSpan) throws(Errno) {
         var done = 0
         let number = self.number
-        while done < bytes.count {
-            done += try valueOrErrno {
+        while done < bytes.byteCount {
+            done += try valueOrErrno { () -> Int in
                 unsafe bytes.withUnsafeBytes { unsafe Glibc.write(number, $0.baseAddress! + done, $0.count - done) }
             }
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CDMABuf
 import Glibc
 public import SystemPackage
 
@@ -21,6 +22,8 @@ public enum ProcFS {
     public struct Mapping: Equatable, Sendable {
         public let start: UInt64
         public let end: UInt64
+        /// The device number of the filesystem that the file is on, as `st_dev`.
+        public let device: UInt64
         public let inode: UInt64
         /// The path as the kernel escapes it: a line end is `\012`.
         public let path: String
@@ -32,6 +35,9 @@ public enum ProcFS {
             let range = fields[0].split(separator: "-")
             guard range.count == 2, let start = UInt64(range[0], radix: 16), let end = UInt64(range[1], radix: 16)
             else { return nil }
+            let numbers = fields[3].split(separator: ":").compactMap { UInt32($0, radix: 16) }
+            guard numbers.count == 2 else { return nil }
+            device = dmabuf_makedev(numbers[0], numbers[1])
             (self.start, self.end, self.inode) = (start, end, inode)
             path = String(fields[5].drop { $0 == " " })
         }
@@ -49,6 +55,16 @@ public enum ProcFS {
         var status = stat()
         guard unsafe stat("/proc/\(process)/map_files/\(range)", &status) == 0 else { return nil }
         return UInt64(status.st_size)
+    }
+
+    /// Device and inode of an open file of another process. Only for one whose fdinfo says that it is a dma-buf: a
+    /// hostile file can block here.
+    ///
+    /// The corresponding C function is `stat` on `/proc/<pid>/fd/<fd>`.
+    public static func identity(process: Int, descriptor: Int) throws(Errno) -> FileIdentity {
+        var status = stat()
+        try nothingOrErrno { unsafe stat("/proc/\(process)/fd/\(descriptor)", &status) }
+        return FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
     }
 
     /// The command's name (at most 15 bytes), nil if the process has ended.

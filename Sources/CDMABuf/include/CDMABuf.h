@@ -14,6 +14,7 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/sysmacros.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
 
@@ -77,6 +78,9 @@ static inline struct cmsghdr *dmabuf_cmsg_next(struct msghdr *message, struct cm
     return CMSG_NXTHDR(message, current);
 }
 static inline void *dmabuf_cmsg_data(struct cmsghdr *header) { return CMSG_DATA(header); }
+
+// st_dev from its two halves: makedev is a macro.
+static inline uint64_t dmabuf_makedev(unsigned major, unsigned minor) { return makedev(major, minor); }
 
 // ---- calls behind _GNU_SOURCE, or variadic ------------------------------------------------------------------------------
 
