@@ -100,7 +100,9 @@ public struct ChildProcess: ~Copyable, Sendable {
                 while let signal = signals.next() {
                     guard signal.isFromProcess else { continue }
                     // ESRCH: it has just ended, and its end is about to be read.
-                    do throws(Errno) { try pidfd.send(signal.number) } catch { guard error == .noSuchProcess else { throw error } }
+                    do throws(Errno) { try pidfd.send(signal.number) } catch {
+                        guard error == .noSuchProcess else { throw error }
+                    }
                 }
             default: continue
             }

@@ -148,10 +148,12 @@ public struct GEMBuffer: ~Copyable, Sendable {
         return Descriptor(adopting: number)
     }
 
-    /// Maps the buffer through its device rather than through the dma-buf's own descriptor.
+    /// Maps the buffer through its device rather than through the dma-buf's own descriptor. A render node cannot
+    /// (`notSupported`), nor can most drivers for what they imported (`invalidArgument`).
     ///
     /// The corresponding ioctl is `DRM_IOCTL_MODE_MAP_DUMB`.
     public borrowing func map(byteCount: Int, writable: Bool) throws(Errno) -> MemoryMapping {
+        guard node.isPrimary else { throw .notSupported }
         var offset: UInt64 = 0
         let answer = unsafe drmModeMapDumbBuffer(node.descriptor.number, handle, &offset)
         guard answer == 0 else { throw Errno(rawValue: answer == -1 ? errno : -answer) }

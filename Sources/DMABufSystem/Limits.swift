@@ -22,4 +22,12 @@ public struct ResourceLimit: Equatable, Sendable {
         try nothingOrErrno { unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) }
         return ResourceLimit(soft: UInt64(limit.rlim_cur), hard: UInt64(limit.rlim_max))
     }
+
+    /// Raises or lowers the soft limit, at most to the hard one.
+    ///
+    /// The corresponding C call is `setrlimit(RLIMIT_NOFILE)`.
+    public static func setOpenFiles(soft: UInt64) throws(Errno) {
+        var limit = rlimit(rlim_cur: rlim_t(soft), rlim_max: rlim_t(try openFiles().hard))
+        try nothingOrErrno { unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) }
+    }
 }

@@ -8,49 +8,42 @@ import SystemPackage
 /// descriptor is the only reference (fdinfo's count is one).
 extension DRMNode {
     func exportDumbBuffer(_ request: BufferRequest, exporter: String) throws(DMABufError) -> DescribedBuffer {
-        let shape = try request.dumbShape(exporter: exporter)
-        let dumb = try attempting("\(exporter): make a dumb buffer of \(shape.width)x\(shape.height)") {
-            () throws(Errno) in
-            try createDumbBuffer(width: shape.width, height: shape.height, bitsPerPixel: shape.bitsPerPixel)
+        let (words, lines) = try request.dumbShape(exporter: exporter)
+        let dumb = try attempting("\(exporter): make a dumb buffer of \(words)x\(lines)") { () throws(Errno) in
+            try createDumbBuffer(width: words, height: lines, bitsPerPixel: 32)
         }
         let buffer = try attempting("\(exporter): export a dumb buffer") { () throws(Errno) in try dumb.gem.export() }
         let description = BufferDescription(
-            sizes: [dumb.byteCount], content: request.content(stride: dumb.stride))
+            sizes: [dumb.byteCount], content: request.dumbContent(stride: dumb.stride))
         return try DescribedBuffer(description, memory: [DMABuffer(adopting: buffer)])
     }
 }
 
 extension BufferRequest {
-    struct DumbShape {
-        let width: UInt32
-        let height: UInt32
-        let bitsPerPixel: UInt32
-    }
-
-    /// A dumb buffer is always a picture; plain bytes become lines of a page each.
-    func dumbShape(exporter: String) throws(DMABufError) -> DumbShape {
+    /// Lines of 32-bit words, the one shape that every driver makes: plain bytes become lines of a page each, and the
+    /// planes of an image lie below one another, as wide as the widest.
+    func dumbShape(exporter: String) throws(DMABufError) -> (words: UInt32, lines: UInt32) {
         switch self {
         case .bytes(let byteCount):
-            let lines = (byteCount + 4095) / 4096
-            guard let height = UInt32(exactly: lines) else {
+            guard let lines = UInt32(exactly: (byteCount + 4095) / 4096) else {
                 throw DMABufError(.unsupported, "\(exporter): \(byteCount) bytes are more than a dumb buffer can have")
             }
-            return DumbShape(width: 1024, height: height, bitsPerPixel: 32)
+            return (1024, lines)
         case .image(let width, let height, let format):
-            guard format.planes.count == 1, format.planes[0].horizontal == 1 else {
-                throw DMABufError(
-                    .unsupported, "\(exporter): dumb buffers have one plane, and \(format.text) needs more",
-                    remedy: "use udmabuf or a heap for planar formats")
-            }
-            return DumbShape(width: width, height: height, bitsPerPixel: format.planes[0].bytesPerSample * 8)
+            // Bounded by `isPossible`: sides fit 16 bits, so none of this overflows.
+            let line = format.planes.map { $0.lineByteCount(width: width) }.max() ?? 0
+            return (UInt32((line + 3) / 4), format.planes.reduce(0) { $0 + $1.lineCount(height: height) })
         }
     }
 
-    func content(stride: UInt32) -> BufferDescription.Content {
+    func dumbContent(stride: UInt32) -> BufferDescription.Content {
         guard case .image(let width, let height, let format) = self else { return .bytes }
+        var line: UInt64 = 0
+        let planes = format.planes.map { shape in
+            defer { line += UInt64(shape.lineCount(height: height)) }
+            return ImageLayout.Plane(memory: 0, offset: line * UInt64(stride), stride: stride)
+        }
         return .image(
-            ImageLayout(
-                width: width, height: height, fourcc: format.fourcc, modifier: .linear,
-                planes: [.init(memory: 0, offset: 0, stride: stride)]))
+            ImageLayout(width: width, height: height, fourcc: format.fourcc, modifier: .linear, planes: planes))
     }
 }

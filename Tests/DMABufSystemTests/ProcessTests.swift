@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufSystem
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite("Child processes", .leavesNoDescriptor)
+struct ProcessTests {
+    private func start(_ script: String, _ descriptors: borrowing DescriptorList = DescriptorList()) throws
+        -> ChildProcess
+    {
+        try ChildProcess(["sh", "-c", script], environment: ["PATH=/bin:/usr/bin"], descriptors: descriptors)
+    }
+
+    @Test func exitStatusAndSignalAreTold() throws {
+        #expect(try start("exit 7").wait(until: .after(.seconds(10))) == .exited(7))
+        let killed = try #require(try start("kill -9 $$").wait(until: .after(.seconds(10))))
+        #expect(killed == .killed(signal: 9))
+        #expect(killed.status == 137)
+    }
+
+    @Test func aWaitEnds() throws {
+        let child = try start("exec sleep 60")
+        #expect(try child.wait(until: .after(.milliseconds(20))) == nil)
+        try child.send(.kill)
+        #expect(try child.wait(until: .after(.seconds(10))) == .killed(signal: 9))
+    }
+
+    @Test func aMissingCommandIsAnError() {
+        #expect(throws: Errno.noSuchFileOrDirectory) {
+            _ = try ChildProcess(["/nonexistent/x"], environment: [], descriptors: DescriptorList()).processID
+        }
+    }
+
+    /// From number 3 on, in order, whatever numbers they have here; and nothing else of ours.
+    @Test func exactlyTheListIsInherited() throws {
+        var list = DescriptorList()
+        var links: [String] = []
+        for index in 0..<5 {
+            let file = try MemFD.create(named: "inherited-\(index)", byteCount: 1)
+            links.append("/memfd:inherited-\(index)")
+            list.append(file)
+        }
+        let check = """
+            for i in 0 1 2 3 4; do
+                case $(readlink /proc/self/fd/$((i + 3))) in /memfd:inherited-$i*) ;; *) exit 1;; esac
+            done
+            [ ! -e /proc/self/fd/8 ]
+            """
+        #expect(try start(check, list).wait(until: .after(.seconds(10))) == .exited(0))
+    }
+
+    @Test func blockedSignalsAreTheChildsAgain() throws {
+        let signals = try SignalFD([.terminate])
+        let child = try start("exec sleep 60")
+        try child.send(.terminate)
+        #expect(try child.wait(until: .after(.seconds(10))) == .killed(signal: 15))
+        #expect(signals.next() == nil)
+    }
+}
+
+@Suite("Events", .leavesNoDescriptor)
+struct EventTests {
+    @Test func eventfdCounts() throws {
+        let event = try EventFD()
+        #expect(event.drain() == nil)
+        try event.signal()
+        try event.signal()
+        #expect(try !Poll.wait(event.descriptor, for: .readable, until: .now()).isEmpty)
+        #expect(event.drain() == 2)
+        #expect(try Poll.wait(event.descriptor, for: .readable, until: .now()).isEmpty)
+    }
+
+    @Test func timerGoesOffAndCanBeDisarmed() throws {
+        let timer = try TimerFD()
+        try timer.set(.after(.milliseconds(5)))
+        #expect(try !Poll.wait(timer.descriptor, for: .readable, until: .after(.seconds(5))).isEmpty)
+        try timer.set(.after(.seconds(60)))
+        try timer.set(nil)
+        #expect(try Poll.wait(timer.descriptor, for: .readable, until: .after(.milliseconds(5))).isEmpty)
+    }
+
+    @Test func pollerTellsWhichOne() throws {
+        let poller = try Poller()
+        let first = try EventFD()
+        let second = try EventFD()
+        try poller.add(first.descriptor, token: 1)
+        try poller.add(second.descriptor, token: 2)
+        #expect(try poller.next(until: .after(.milliseconds(5))) == nil)
+        try second.signal()
+        #expect(try poller.next(until: .after(.seconds(5))) == 2)
+        try poller.remove(second.descriptor)
+        #expect(try poller.next(until: .after(.milliseconds(5))) == nil)
+        #expect(throws: Errno.fileExists) { try poller.add(first.descriptor, token: 3) }
+    }
+}
+
+@Suite("Memory files", .leavesNoDescriptor)
+struct MemFDTests {
+    @Test func sealsHold() throws {
+        let file = try MemFD.create(named: "test", byteCount: 8192)
+        #expect(try MemFD.seals(of: file) == [])
+        try MemFD.addSeals(file, [.shrink, .grow, .seal])
+        #expect(try MemFD.seals(of: file) == [.shrink, .grow, .seal])
+        #expect(throws: Errno.notPermitted) { try MemFD.addSeals(file, .write) }
+        #expect(try file.seekableByteCount() == 8192)
+    }
+
+    @Test func onlyMemoryFilesHaveSeals() throws {
+        #expect(throws: Errno.invalidArgument) { _ = try MemFD.seals(of: Descriptor.open("/dev/null", .readOnly)) }
+    }
+
+    @Test func mappingShowsWhatWasWritten() throws {
+        let file = try MemFD.create(named: "test", byteCount: 4096)
+        var writer = try MemoryMapping(file, byteCount: 4096, writable: true)
+        let reader = try MemoryMapping(file, byteCount: 4096, writable: false)
+        writer.withMutableBytes { $0.storeBytes(of: 0xab, toByteOffset: 17, as: UInt8.self) }
+        #expect(reader.withBytes { Span<UInt8>(_bytes: $0)[17] } == 0xab)
+    }
+
+    @Test func sizesThatCannotBeAreErrors() {
+        #expect(throws: Errno.fileTooLarge) { _ = try MemFD.create(named: "x", byteCount: .max).identity() }
+    }
+}

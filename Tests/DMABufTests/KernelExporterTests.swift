@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufModel
+import DMABufSystem
+import TestSupport
+import Testing
+
+/// One suite for every exporter: what each promises, and that its claims hold.
+@Suite("Every exporter", .leavesNoDescriptor)
+struct KernelExporterTests {
+    @Test(arguments: Backends.exporters)
+    func makesZeroedMemoryOfTheSizeAskedFor(name: String) throws {
+        let exporter = try ExporterBackend.open(name)
+        for byteCount in [1, 4096, 4097, 100_000] as [UInt64] {
+            let made = try exporter.export(.bytes(byteCount))
+            #expect(made.memory.count == 1)
+            #expect(made.memory[0].byteCount >= byteCount)
+            #expect(made.memory[0].byteCount < byteCount + 8192)
+            #expect(made.description.sizes == [made.memory[0].byteCount])
+            let mapping = try CPUImporter().attach(made.memory[0], for: .read).map()
+            #expect(try mapping.withReadAccess(isZero))
+        }
+    }
+
+    @Test(arguments: Backends.exporters)
+    func describesImagesThatFit(name: String) throws {
+        let exporter = try ExporterBackend.open(name)
+        for (width, height, format) in [
+            (640, 480, "XR24"), (33, 7, "RG16"), (1, 1, "XR24"), (63, 31, "NV12"), (16, 16, "YU12"),
+        ] as [(UInt32, UInt32, String)] {
+            let made = try exporter.export(.image(width: width, height: height, format: #require(PixelFormat(format))))
+            let image = try #require(made.description.image)
+            #expect(image.width == width && image.height == height && image.modifier == .linear)
+            try made.description.check(realSizes: made.memory.map(\.byteCount))
+        }
+    }
+
+    @Test(arguments: Backends.exporters)
+    func refusesWhatCannotBe(name: String) throws {
+        let exporter = try ExporterBackend.open(name)
+        for byteCount in [0, UInt64.max, UInt64(Int64.max)] {
+            #expect(throws: DMABufError.self) { _ = try exporter.export(.bytes(byteCount)) }
+        }
+        #expect(throws: DMABufError.self) {
+            _ = try exporter.export(.image(width: .max, height: .max, format: .xrgb8888))
+        }
+        if let limit = exporter.capabilities.sizeLimit {
+            #expect(throws: DMABufError.self) { _ = try exporter.export(.bytes(limit + 1)) }
+            #expect(try exporter.export(.bytes(limit)).memory[0].byteCount == limit)
+        }
+    }
+
+    @Test(arguments: Backends.exporters)
+    func isWhatItClaimsToBe(name: String) throws {
+        let exporter = try ExporterBackend.open(name)
+        let traits = exporter.capabilities.traits
+        let buffer = try Backends.bytes(65536, from: name)
+        #expect(traits.contains(.standIn) == (buffer.kind == .memfd))
+        #expect(traits.contains(.kernelFences) == (try buffer.fence(waitingBefore: .write) != nil))
+        if traits.contains(.cpuMappable) { try CPUImporter().attach(buffer, for: .readWrite).map().unmap() }
+        #expect(exporter.name.hasPrefix(String(name.prefix { $0 != ":" })))
+    }
+
+    @Test(arguments: Backends.exporters)
+    func memoryOutlivesItsExporterAndIsCounted(name: String) throws {
+        let buffer = try Backends.bytes(65536, from: name)
+        guard buffer.kind == .dmaBuf else { return #expect(try buffer.referenceCount() == nil) }
+        #expect(try buffer.referenceCount() == 1)
+        let copy = try DMABuffer(adopting: buffer.duplicateDescriptor())
+        #expect(copy.inode == buffer.inode)
+        #expect(try buffer.referenceCount() == 2)
+        do {
+            let mapping = try CPUImporter().attach(copy, for: .read).map()
+            #expect(try buffer.referenceCount() == 3)
+            mapping.unmap()
+        }
+        #expect(try buffer.referenceCount() == 2)
+    }
+
+    @Test(arguments: Backends.exporters)
+    func inodesAreNeverGivenTwice(name: String) throws {
+        var seen: Set<UInt64> = []
+        for _ in 0..<20 { #expect(seen.insert(try Backends.bytes(4096, from: name).inode).inserted) }
+    }
+
+    @Test(arguments: Backends.realExporters)
+    func namesAreSetAndBounded(name: String) throws {
+        let buffer = try Backends.bytes(4096, from: name)
+        #expect(try buffer.name() == nil)
+        try buffer.setName("frame")
+        #expect(try buffer.name() == "frame")
+        #expect(throws: DMABufError.self) { try buffer.setName(String(repeating: "x", count: 32)) }
+    }
+
+    @Test func whatIsNoExporterIsSaid() {
+        for name in ["", "nonsense", "vgem:", "heap", "heap:../x", "dumb", "dumb:card987", "memfd:x", "udmabuf:1", ":"]
+        {
+            #expect(throws: DMABufError.self) { _ = try ExporterBackend.open(name) }
+        }
+    }
+
+    @Test func choosingSaysWhatWasTried() throws {
+        let (exporter, attempts) = try ExporterBackend.choose()
+        #expect(attempts.last?.line == "\(attempts.last?.name ?? ""): works")
+        #expect(attempts.dropLast().allSatisfy { !$0.line.hasSuffix("works") })
+        #expect(exporter.capabilities.traits.contains(.standIn) == Backends.realExporters.isEmpty)
+    }
+}
+
+private func isZero(_ bytes: RawSpan) -> Bool {
+    let bytes = Span<UInt8>(_bytes: bytes)
+    return bytes.indices.allSatisfy { bytes[$0] == 0 }
+}

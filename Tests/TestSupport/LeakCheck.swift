@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufSystem
+public import Testing
+
+/// Every test leaves as many descriptors open as it found. Tests run one after another, so the count is theirs.
+public struct LeakCheck: TestTrait, SuiteTrait, TestScoping {
+    public var isRecursive: Bool { true }
+
+    public func provideScope(
+        for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void
+    ) async throws {
+        guard testCase != nil else { return try await function() }
+        let before = Self.openDescriptors()
+        try await function()
+        let after = Self.openDescriptors()
+        #expect(after == before, "the test left descriptors behind, or closed some that were not its own")
+    }
+
+    /// The open descriptors, number and link.
+    static func openDescriptors() -> [String] {
+        Folder.names("/proc/self/fd").sorted().compactMap { name in
+            guard let link = try? Sysfs.link("/proc/self/fd/\(name)") else { return nil }
+            return "\(name) -> \(String(decoding: link, as: UTF8.self))"
+        }
+    }
+}
+
+extension Trait where Self == LeakCheck {
+    public static var leavesNoDescriptor: Self { Self() }
+}

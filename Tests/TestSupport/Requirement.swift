@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufSystem
+public import Testing
+
+/// What a test needs of the machine, in the grammar of backend names: "vgem", "heap:system", "kms:card0".
+///
+/// The guest hands over the devices that it was built to have in `REQUIRED`. A test for one of those runs whatever this
+/// probe says, and fails if the device is missing: there, nothing is skipped.
+public enum Machine {
+    public static let required: Set<String> = Set(
+        (OwnProcess.environment("REQUIRED") ?? "").split(separator: " ").map(String.init))
+
+    public static func has(_ name: String) -> Bool { required.contains(name) || exists(name) }
+
+    private static func exists(_ name: String) -> Bool {
+        let parts = name.split(separator: ":", maxSplits: 1).map(String.init)
+        switch parts[0] {
+        case "root": return OwnProcess.userID == 0
+        case "vgem": return (try? VGEM.open()) != nil
+        case "udmabuf": return (try? UDMABuf()) != nil
+        case "heap": return (try? DMAHeap(named: parts[1])) != nil
+        case "dumb", "drm": return (try? DRMNode(parts[1]).hasDumbBuffers) == true
+        case "kms": return (try? DRMNode(parts[1]).hasDisplay) == true
+        case "v4l2": return (try? V4L2.capabilities("/dev/\(parts[1])")) != nil
+        case "rxe": return !Folder.names("/sys/class/infiniband").isEmpty
+        default: return false
+        }
+    }
+}
+
+extension Trait where Self == ConditionTrait {
+    /// Runs the test where the machine has `names`; elsewhere it is skipped, and says for want of what.
+    public static func requires(_ names: String...) -> Self {
+        .enabled(if: names.allSatisfy(Machine.has), "this machine has not all of: \(names.joined(separator: ", "))")
+    }
+}
