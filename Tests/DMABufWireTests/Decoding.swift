@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufWire
+
+/// Decodes; the type of the error says that nothing else can come out of it.
+func decoding(_ bytes: [UInt8], descriptors count: Int) -> Result<Envelope, WireError> {
+    do throws(WireError) {
+        return .success(try Envelope(decoding: bytes.span, descriptorCount: count))
+    } catch {
+        return .failure(error)
+    }
+}
+
+extension WireError {
+    /// As malformed fixtures state it: the case's name, then the field or the count where that tells more.
+    var fixtureText: String {
+        switch self {
+        case .tooShort: "tooShort"
+        case .tooLong: "tooLong"
+        case .sizeMismatch: "sizeMismatch"
+        case .trailingBytes(let count): "trailingBytes \(count)"
+        case .unknownOpcode: "unknownOpcode"
+        case .descriptorCount: "descriptorCount"
+        case .descriptorsMissing: "descriptorsMissing"
+        case .magic: "magic"
+        case .reservedBits(let field): "reservedBits \(field)"
+        case .invalidValue(let field, _): "invalidValue \(field)"
+        case .invalidText(let field): "invalidText \(field)"
+        case .description: "description"
+        }
+    }
+}
+
+extension [UInt8] {
+    /// With the size in the header set to what is there, so that a decoder gets past it.
+    var withHonestSize: [UInt8] {
+        guard count >= 8 else { return self }
+        var bytes = self
+        for index in 0..<4 { bytes[4 + index] = UInt8(truncatingIfNeeded: count >> (8 * index)) }
+        return bytes
+    }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufModel
+import DMABufWire
+import Testing
+
+/// Rule: *Every byte of a message has one meaning.* Whatever is decoded encodes to the same bytes; all else is a
+/// typed error; nothing traps.
+@Suite("Properties of the encoding")
+struct PropertyTests {
+    static let seeds: [UInt64] = [1, 2, 3, 0xdb5]
+
+    @Test("decoding what was encoded gives the same message", arguments: seeds)
+    func roundTrip(seed: UInt64) throws {
+        var random = SplitMix64(seed: seed)
+        var bytes: [UInt8] = []
+        for _ in 0..<5000 {
+            let envelope = random.envelope()
+            envelope.encode(into: &bytes)
+            try #require(bytes.count <= Wire.messageLimit)
+            let decoded = decoding(bytes, descriptors: envelope.message.descriptorCount)
+            try #require(decoded == .success(envelope), "seed \(seed): \(envelope)")
+            // Strings compare by canonical equivalence, bytes do not.
+            try #require(try decoded.get().encoded() == bytes)
+        }
+    }
+
+    @Test("every truncation is a typed error, with the old size and with an honest one", arguments: seeds)
+    func truncation(seed: UInt64) throws {
+        for (bytes, count) in try Self.messages(seed, 60) {
+            for length in 0..<bytes.count {
+                let cut = Array(bytes.prefix(length))
+                guard case .failure = decoding(cut, descriptors: count),
+                    case .failure(.tooShort) = decoding(cut.withHonestSize, descriptors: count)
+                else {
+                    Issue.record("seed \(seed): \(length) of \(bytes)")
+                    return
+                }
+            }
+        }
+    }
+
+    @Test("every byte behind the end is a typed error", arguments: seeds)
+    func extensionOfMessages(seed: UInt64) throws {
+        for (bytes, count) in try Self.messages(seed, 60) {
+            let longer = bytes + [0]
+            #expect(
+                decoding(longer, descriptors: count) == .failure(.sizeMismatch(stated: bytes.count, has: longer.count)))
+            #expect(decoding(longer.withHonestSize, descriptors: count) == .failure(.trailingBytes(1)))
+        }
+    }
+
+    @Test("every single bit flipped is a typed error or another message with exactly those bytes", arguments: seeds)
+    func bitFlips(seed: UInt64) throws {
+        for (bytes, count) in try Self.messages(seed, 40) {
+            var flipped = bytes
+            for position in 0..<bytes.count * 8 {
+                flipped[position / 8] ^= 1 << UInt8(position % 8)
+                if case .success(let envelope) = decoding(flipped, descriptors: count) {
+                    try #require(envelope.encoded() == flipped, "seed \(seed), bit \(position) of \(bytes)")
+                }
+                flipped[position / 8] = bytes[position / 8]
+            }
+        }
+    }
+
+    @Test("another number of descriptors than stated is a typed error", arguments: seeds)
+    func descriptors(seed: UInt64) throws {
+        for (bytes, count) in try Self.messages(seed, 60) {
+            for received in 0...21 where received != count {
+                #expect(
+                    decoding(bytes, descriptors: received)
+                        == .failure(.descriptorsMissing(stated: count, received: received)))
+            }
+        }
+    }
+
+    @Test("garbage never traps, and what is decoded of it encodes to the same bytes", arguments: seeds)
+    func garbage(seed: UInt64) throws {
+        var random = SplitMix64(seed: seed)
+        for _ in 0..<20000 {
+            var bytes = random.bytes(0...160)
+            _ = decoding(bytes, descriptors: 0)
+            // Past the header: a real opcode, an honest size, so that the bodies' decoders are reached.
+            guard bytes.count >= 16 else { continue }
+            let opcode = [[0x01, 0], [0x02, 0], [0x10, 0], [0x10, 0x80], [0x11, 0x80]].randomElement(using: &random)!
+            bytes.replaceSubrange(0..<2, with: opcode.map { UInt8($0) })
+            try Self.expectSameBytes(bytes.withHonestSize, descriptors: Int(bytes[2]))
+        }
+    }
+
+    @Test("a few bytes changed at random never trap", arguments: seeds)
+    func mutations(seed: UInt64) throws {
+        var random = SplitMix64(seed: seed)
+        for (bytes, count) in try Self.messages(seed, 3000) {
+            var changed = bytes
+            for _ in 0..<Int.random(in: 1...4, using: &random) {
+                changed[Int.random(in: 0..<changed.count, using: &random)] = .random(in: .min ... .max, using: &random)
+            }
+            try Self.expectSameBytes(changed, descriptors: count)
+            try Self.expectSameBytes(changed.withHonestSize, descriptors: count)
+        }
+    }
+
+    @Test("bytes that are used again keep nothing of the message before")
+    func reuse() {
+        var bytes = [UInt8](repeating: 0xff, count: 600)
+        Envelope(serial: 2, .accepted).encode(into: &bytes)
+        #expect(bytes == Envelope(serial: 2, .accepted).encoded())
+        #expect(bytes.capacity >= 600)
+    }
+
+    private static func expectSameBytes(_ bytes: [UInt8], descriptors count: Int) throws {
+        guard case .success(let envelope) = decoding(bytes, descriptors: count) else { return }
+        try #require(envelope.encoded() == bytes, "\(bytes)")
+    }
+
+    /// The well-formed fixtures and `count` random messages, as bytes with their number of descriptors.
+    private static func messages(_ seed: UInt64, _ count: Int) throws -> [([UInt8], Int)] {
+        var random = SplitMix64(seed: seed)
+        return try Fixture.all().map { ($0.bytes, $0.descriptorCount) }
+            + (0..<count).map { _ in
+                let envelope = random.envelope()
+                return (envelope.encoded(), envelope.message.descriptorCount)
+            }
+    }
+}
