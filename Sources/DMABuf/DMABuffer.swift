@@ -17,12 +17,14 @@ public final class DMABuffer: Sendable {
     }
 
     public let kind: Kind
-    /// Size in bytes, from `lseek(SEEK_END)`.
+    /// Size in bytes, from `lseek(SEEK_END)`; from `fstat` for a stand-in.
     public let byteCount: UInt64
     /// The kernel's number for the memory, never given twice while the machine runs; equal on both sides of a socket.
     public let inode: UInt64
     /// The kernel driver that made it, as fdinfo says; "memfd" for a stand-in.
     public let exporterName: String
+    /// Whether the CPU may write through this descriptor. It binds no device: one that imports a buffer to read can write.
+    public let isWritable: Bool
     package let descriptor: Descriptor
 
     /// Takes over a descriptor, whatever a peer says it is. It is identified by its link and fdinfo before anything else
@@ -31,6 +33,7 @@ public final class DMABuffer: Sendable {
     /// Throws `notADMABuf` for anything but a dma-buf or a memfd, and `unsealed` for a memfd that is not sealed against
     /// shrinking (it could be truncated under a reader: SIGBUS).
     public init(adopting descriptor: consuming Descriptor) throws(DMABufError) {
+        var seals: MemFD.Seals = []
         let kind: DescriptorKind
         do throws(Errno) { kind = try DescriptorKind(of: descriptor) } catch {
             throw .system("identify descriptor \(descriptor.numberForDisplay)", error)
@@ -38,7 +41,7 @@ public final class DMABuffer: Sendable {
         switch kind {
         case .dmaBuf: self.kind = .dmaBuf
         case .memfd:
-            let seals = (try? MemFD.seals(of: descriptor)) ?? []
+            seals = (try? MemFD.seals(of: descriptor)) ?? []
             guard seals.contains(.shrink) else {
                 throw DMABufError(
                     .unsealed, "a memfd that can shrink under its readers is not shared",
@@ -49,7 +52,7 @@ public final class DMABuffer: Sendable {
             throw DMABufError(.notADMABuf, "descriptor is \(kind), not a dma-buf")
         }
         do throws(Errno) {
-            byteCount = try descriptor.seekableByteCount()
+            byteCount = try self.kind == .memfd ? descriptor.fileByteCount() : descriptor.seekableByteCount()
             inode = try descriptor.identity().inode
             exporterName = self.kind == .memfd ? "memfd" : try FDInfo(ofOwn: descriptor).exporterName ?? "unknown"
         } catch {
@@ -58,6 +61,7 @@ public final class DMABuffer: Sendable {
         guard byteCount > 0, byteCount <= UInt64(Int.max) else {
             throw DMABufError(.invalid, "the buffer says that it has \(byteCount) bytes")
         }
+        isWritable = descriptor.isOpenForWriting && seals.isDisjoint(with: [.write, .futureWrite])
         self.descriptor = descriptor
     }
 

@@ -30,13 +30,16 @@ public struct BufferPeer: ~Copyable, Sendable {
     /// Offers a buffer and waits until the other side holds it.
     ///
     /// The peer gets duplicates; the buffer and the fences stay the caller's. `checksum` is that of the content once the
-    /// fences have ended. Throws `refused` with the peer's reason, `deadline`, or `gone`.
+    /// fences have ended. Throws `invalid` for a name with control characters, `refused` with the peer's reason,
+    /// `deadline` (the connection is over then) or `gone`.
     public mutating func offer(
         _ buffer: DescribedBuffer, for access: Access, named name: String = "", checksum: Checksum? = nil,
         fences: [PromisedFence] = [], until deadline: Deadline
     ) throws(DMABufError) {
-        guard name.utf8.count <= Wire.nameLimit else {
-            throw DMABufError(.invalid, "a name has at most \(Wire.nameLimit) bytes")
+        guard name.utf8.count <= Wire.nameLimit, Wire.isClean(name) else {
+            throw DMABufError(
+                .invalid, "a name that is passed has at most \(Wire.nameLimit) bytes and no control characters",
+                remedy: "choose another name")
         }
         guard fences.count <= Wire.fenceLimit else {
             throw DMABufError(.invalid, "\(fences.count) fences with one buffer; at most \(Wire.fenceLimit)")
@@ -49,7 +52,7 @@ public struct BufferPeer: ~Copyable, Sendable {
             name: name, checksum: checksum, fences: fences.map(\.onTheWire))
         let answer = try speaking("offer a buffer") { () throws(ConnectionError) in
             let serial = try connection.send(.offer(offer), with: descriptors, until: deadline)
-            let incoming = try connection.receive(until: deadline)
+            let incoming = try nextAnswer(until: deadline)
             guard incoming.envelope.serial == serial else {
                 throw connection.end(.unexpected, .unexpected("an answer to something else"))
             }
@@ -65,6 +68,15 @@ public struct BufferPeer: ~Copyable, Sendable {
         }
     }
 
+    /// An answer that comes too late would be taken for that to the next request, so the connection ends with the wait.
+    private mutating func nextAnswer(until deadline: Deadline) throws(ConnectionError) -> Incoming {
+        do throws(ConnectionError) {
+            return try connection.receive(until: deadline)
+        } catch {
+            throw error == .deadline ? connection.end(.deadline, .deadline) : error
+        }
+    }
+
     /// Takes the next buffer: its descriptors are identified, its description is checked against their real sizes, and
     /// the peer is told.
     ///
@@ -74,12 +86,13 @@ public struct BufferPeer: ~Copyable, Sendable {
         var incoming = try speaking("receive a buffer") { () throws(ConnectionError) in
             try connection.receive(until: deadline)
         }
+        let arrival = Deadline.now()
         let serial = incoming.envelope.serial
         guard case .offer(let offer) = incoming.envelope.message else {
             _ = connection.end(.unexpected, .unexpected("a message that is no offer"))
             throw DMABufError(.failed, "the peer sent something that is no offer")
         }
-        let result = ReceivedOffer.check(offer, &incoming.descriptors)
+        let result = ReceivedOffer.check(offer, &incoming.descriptors, arrival: arrival)
         try speaking("answer an offer") { () throws(ConnectionError) in
             switch result {
             case .success: try connection.answer(serial, .accepted, until: deadline)

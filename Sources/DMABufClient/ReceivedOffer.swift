@@ -41,13 +41,19 @@ public struct ReceivedOffer: Sendable {
     }
 
     /// Takes the descriptors of an offer; whatever is not kept is closed by the list.
-    static func check(_ offer: Offer, _ descriptors: inout DescriptorList) -> Result<ReceivedOffer, Problem> {
+    static func check(
+        _ offer: Offer, _ descriptors: inout DescriptorList, arrival: Deadline
+    ) -> Result<ReceivedOffer, Problem> {
         do throws(DMABufError) {
             var memory: [DMABuffer] = []
             for _ in offer.description.sizes {
                 let buffer = try DMABuffer(adopting: descriptors.takeFirst()!)
                 guard buffer.kind == offer.backing.kind else {
                     throw DMABufError(.notADMABuf, "a \(buffer.kind.rawValue) was offered as a \(offer.backing)")
+                }
+                guard !offer.access.contains(.write) || buffer.isWritable else {
+                    throw DMABufError(
+                        .notADMABuf, "a \(buffer.kind.rawValue) was offered to write and can only be read")
                 }
                 memory.append(buffer)
             }
@@ -58,14 +64,18 @@ public struct ReceivedOffer: Sendable {
                     throw DMABufError(.notADMABuf, "a \(fence.kind.rawValue) was offered as a \(offered.kind)")
                 }
                 let within = min(.nanoseconds(Int64(clamping: offered.within)), fenceLimit)
-                fences.append(ReceivedFence(fence: fence, usage: offered.usage, deadline: .after(within)))
+                fences.append(
+                    ReceivedFence(fence: fence, usage: offered.usage, deadline: arrival.advanced(by: within)))
             }
             let buffer = try DescribedBuffer(offer.description, memory: memory)
             return .success(
                 ReceivedOffer(
                     buffer: buffer, access: offer.access, name: offer.name, checksum: offer.checksum, fences: fences))
         } catch {
-            return .failure(Problem(refusal: OfferRefusal(error.refusalReason, error.message.shortened), error: error))
+            return .failure(
+                Problem(
+                    refusal: OfferRefusal(error.refusalReason, Wire.reason(error.message.escapedForDisplay)),
+                    error: error))
         }
     }
 }
@@ -78,15 +88,6 @@ extension DMABufError {
         case .notADMABuf: .wrongKind
         default: .unwanted
         }
-    }
-}
-
-extension String {
-    /// At most as long as a reason on the wire, and without control characters.
-    fileprivate var shortened: String {
-        var text = escapedForDisplay
-        while text.utf8.count > Wire.reasonLimit { text.removeLast() }
-        return text
     }
 }
 

@@ -27,7 +27,6 @@ public struct Connection: ~Copyable, Sendable {
         guard case .hello(let hello) = first.envelope.message else {
             throw end(.unexpected, .unexpected("a first message that is no hello"))
         }
-        guard hello.version == Wire.version else { throw end(.version, .version(hello.version)) }
         return hello
     }
 
@@ -75,7 +74,8 @@ public struct Connection: ~Copyable, Sendable {
             switch error {
             case .closed: throw .closed
             case .system(.timedOut): throw .deadline
-            case .system(.connectionReset): throw .closed
+            // The kernel tells of the reset first and keeps what the peer said last behind it.
+            case .system(.connectionReset): throw farewellLeftBehind() ?? .closed
             case .system(let errno): throw .system(errno)
             case .truncatedDescriptors: throw end(.descriptorsLost, .descriptorsLost)
             case .truncatedBytes:
@@ -88,6 +88,7 @@ public struct Connection: ~Copyable, Sendable {
                 decoding: incoming.span.extracting(first: received.byteCount),
                 descriptorCount: received.descriptors.count)
         } catch {
+            if case .version = error { throw end(.version, .wire(error)) }
             throw end(.malformed, .wire(error))
         }
         if case .farewell(let farewell) = envelope.message { throw .farewell(farewell) }
@@ -96,7 +97,7 @@ public struct Connection: ~Copyable, Sendable {
 
     /// Ends the connection for `reason` and returns the error to throw.
     public mutating func end(_ reason: Farewell.Reason, _ error: ConnectionError) -> ConnectionError {
-        let text = String(decoding: "\(error)".utf8.prefix(Wire.reasonLimit), as: UTF8.self)
+        let text = Wire.reason("\(error)".escapedForDisplay)
         let farewell = Envelope(serial: nextSerial, .farewell(Farewell(reason, text)))
         farewell.encode(into: &outgoing)
         // Best effort, without waiting: a peer that does not read must not hold us.
@@ -106,6 +107,14 @@ public struct Connection: ~Copyable, Sendable {
     }
 
     private mutating func farewellLeftBehind() -> ConnectionError? {
+        // A reset that has not been told yet would come first.
+        for _ in 0..<2 {
+            if let farewell = nextFarewell() { return farewell }
+        }
+        return nil
+    }
+
+    private mutating func nextFarewell() -> ConnectionError? {
         guard let received = try? socket.receive(into: &incoming, until: .now()),
             let envelope = try? Envelope(
                 decoding: incoming.span.extracting(first: received.byteCount),

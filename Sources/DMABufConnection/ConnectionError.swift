@@ -13,7 +13,6 @@ public enum ConnectionError: Error, Equatable, Sendable {
     case wire(WireError)
     /// The kernel could not deliver all descriptors: this process's table is full, or a security module refused one.
     case descriptorsLost
-    case version(UInt16)
     case unexpected(String)
     /// Nothing came, or nothing could be sent, by the deadline. The connection still stands.
     case deadline
@@ -27,7 +26,6 @@ extension ConnectionError: CustomStringConvertible {
         case .farewell(let farewell): "the peer ended the connection: \(farewell.text) (\(farewell.reason))"
         case .wire(let error): "\(error)"
         case .descriptorsLost: "descriptors of a message were lost: the table of open files is full"
-        case .version(let version): "the peer speaks version \(version) and this is version \(Wire.version)"
         case .unexpected(let what): "\(what) was not expected"
         case .deadline: "the peer did not answer in time"
         case .system(let error): "\(error)"

@@ -11,10 +11,10 @@ public enum Rendezvous {
     /// Connects to the listener at `path`, or listens there for one peer, until `deadline`. Throws `timedOut` then, and
     /// `fileExists` if something that is no socket lies at `path`.
     public static func meet(at path: String, until deadline: Deadline) throws(Errno) -> UnixSocket {
-        if let socket = try connect(to: path) { return socket }
+        if let socket = try connect(to: path, until: deadline) { return socket }
         let lock = try FolderLock(holding: path, until: deadline)
         // Again: someone may have begun to listen before we got the lock.
-        if let socket = try connect(to: path) { return socket }
+        if let socket = try connect(to: path, until: deadline) { return socket }
         switch FileType(at: path) {
         case .missing: break
         case .socket: try FileType.remove(path)
@@ -26,9 +26,9 @@ public enum Rendezvous {
     }
 
     /// nil if nobody listens.
-    private static func connect(to path: String) throws(Errno) -> UnixSocket? {
+    private static func connect(to path: String, until deadline: Deadline) throws(Errno) -> UnixSocket? {
         do throws(Errno) {
-            return try UnixSocket.connect(to: path)
+            return try UnixSocket.connect(to: path, until: deadline)
         } catch {
             guard error == .noSuchFileOrDirectory || error == .connectionRefused else { throw error }
             return nil

@@ -74,6 +74,7 @@ public enum DescriptionError: Error, Equatable, Sendable {
     case planeOutsideMemory(plane: Int, memory: Int, count: Int)
     case strideTooSmall(plane: Int, stride: UInt32, needs: UInt64)
     case planePastEnd(plane: Int, ends: UInt64?, size: UInt64)
+    case planeStartsPastEnd(plane: Int, offset: UInt64, size: UInt64)
 }
 
 extension DescriptionError: CustomStringConvertible {
@@ -97,6 +98,8 @@ extension DescriptionError: CustomStringConvertible {
             "plane \(plane) has a stride of \(stride) bytes and a line needs \(needs)"
         case .planePastEnd(let plane, let ends?, let size):
             "plane \(plane) ends at byte \(ends) and its dma-buf at \(size)"
+        case .planeStartsPastEnd(let plane, let offset, let size):
+            "plane \(plane) starts at byte \(offset) and its dma-buf ends at \(size)"
         case .planePastEnd(let plane, nil, let size):
             "the end of plane \(plane) overflows 64 bits; its dma-buf has \(size) bytes"
         }

@@ -19,8 +19,10 @@ public enum BufferRequest: Equatable, Sendable {
         }
     }
 
-    /// The description of a linear buffer for this request, on one dma-buf, in whole pages of `pageSize` bytes.
+    /// The description of a linear buffer for this request, on one dma-buf, in whole pages of `pageSize` bytes. Traps
+    /// unless ``isPossible``.
     public func linearDescription(pageSize: UInt64 = 4096) -> BufferDescription {
+        precondition(isPossible, "no buffer can be made for \(self)")
         switch self {
         case .bytes(let byteCount):
             return .bytes(roundUp(byteCount, to: pageSize))

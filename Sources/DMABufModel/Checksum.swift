@@ -23,6 +23,14 @@ public struct Checksum: Hashable, Sendable {
     }
 }
 
+extension Checksum: CustomStringConvertible {
+    /// Sixteen hexadecimal digits.
+    public var description: String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
+
 /// The pattern that tests and `--fill pattern` write: byte *i* is (i·31 + 7) mod 256.
 public enum Pattern {
     public static func byte(at index: Int) -> UInt8 {

@@ -54,7 +54,9 @@ public struct ImageLayout: Equatable, Sendable {
             } else {
                 // The arrangement is the driver's secret; what can be said is that it starts inside and has lines.
                 guard plane.stride > 0 else { throw .strideTooSmall(plane: index, stride: 0, needs: 1) }
-                guard plane.offset < size else { throw .planePastEnd(plane: index, ends: plane.offset, size: size) }
+                guard plane.offset < size else {
+                    throw .planeStartsPastEnd(plane: index, offset: plane.offset, size: size)
+                }
             }
         }
     }

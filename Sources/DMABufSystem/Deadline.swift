@@ -19,8 +19,12 @@ public struct Deadline: Hashable, Comparable, Sendable {
 
     /// `duration` from now; a negative one has passed already.
     public static func after(_ duration: Duration) -> Deadline {
-        let now = now().nanoseconds
-        let (sum, overflow) = now.addingReportingOverflow(duration.clampedNanoseconds)
+        now().advanced(by: duration)
+    }
+
+    /// `duration` later; the end of time at most.
+    public func advanced(by duration: Duration) -> Deadline {
+        let (sum, overflow) = nanoseconds.addingReportingOverflow(duration.clampedNanoseconds)
         return Deadline(nanoseconds: overflow ? .max : sum)
     }
 

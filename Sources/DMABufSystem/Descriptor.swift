@@ -62,6 +62,14 @@ extension Descriptor {
         Descriptor(adopting: try valueOrErrno { unsafe Glibc.open(path, access.flags | O_CLOEXEC, 0o644) })
     }
 
+    /// Whether it was opened to read and write.
+    ///
+    /// The corresponding C call is `fcntl(F_GETFL)`. Safe on any descriptor.
+    public var isOpenForWriting: Bool {
+        let flags = fcntl(number, F_GETFL)
+        return flags != -1 && flags & O_ACCMODE == O_RDWR
+    }
+
     /// The size in bytes as the file itself says, and never as a peer says: a dma-buf's is fixed for life.
     ///
     /// The corresponding C call is `lseek(SEEK_END)`. Only for an fd whose ``DescriptorKind`` is known: a hostile file
@@ -69,6 +77,16 @@ extension Descriptor {
     public borrowing func seekableByteCount() throws(Errno) -> UInt64 {
         let number = self.number
         return UInt64(try valueOrErrno { lseek(number, 0, Int32(SEEK_END)) })
+    }
+
+    /// The size in bytes of a memory file. Asked without a seek, which would move the offset that its owner shares.
+    ///
+    /// The corresponding C call is `fstat`, field `st_size`. Only for an fd whose kind is known, as above.
+    public borrowing func fileByteCount() throws(Errno) -> UInt64 {
+        var status = stat()
+        let number = self.number
+        try nothingOrErrno { unsafe fstat(number, &status) }
+        return UInt64(status.st_size)
     }
 
     /// Device and inode, the identity of what is open. Only for an fd whose kind is known, as above.

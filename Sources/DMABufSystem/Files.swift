@@ -17,6 +17,13 @@ public enum Folder {
         return names
     }
 
+    /// Makes a folder that only this user may use; `fileExists` if something is there.
+    ///
+    /// The corresponding C function is `mkdir`.
+    public static func create(_ path: String) throws(Errno) {
+        try nothingOrErrno { unsafe mkdir(path, 0o700) }
+    }
+
     /// As `names`, and an error where it cannot be read.
     public static func readableNames(_ path: String) throws(Errno) -> [String] {
         guard let folder = unsafe opendir(path) else { throw Errno(rawValue: errno) }

@@ -83,7 +83,9 @@ public struct UDMABuf: ~Copyable, Sendable {
     ///
     /// The corresponding file is `/sys/module/udmabuf/parameters/size_limit_mb`.
     public static var sizeLimit: UInt64? {
-        guard let megabytes = Sysfs.integer("/sys/module/udmabuf/parameters/size_limit_mb"), megabytes > 0
+        // Newer kernels have the largest int there, which is no limit at all.
+        guard let megabytes = Sysfs.integer("/sys/module/udmabuf/parameters/size_limit_mb"),
+            megabytes > 0, megabytes < Int(Int32.max)
         else { return nil }
         return UInt64(megabytes) << 20
     }

@@ -44,11 +44,17 @@ public struct UnixSocket: ~Copyable, Sendable {
             second: UnixSocket(socket: Descriptor(adopting: numbers[1])))
     }
 
-    /// Connects to a listening socket. `connectionRefused` means that the file is there and nobody listens.
-    public static func connect(to path: String) throws(Errno) -> UnixSocket {
+    /// Connects to a listening socket. `connectionRefused` means that the file is there and nobody listens, `timedOut`
+    /// that the listener has more waiting than it accepts.
+    public static func connect(to path: String, until deadline: Deadline) throws(Errno) -> UnixSocket {
         let descriptor = try newSocket()
         let number = descriptor.number
-        try unsafe withAddress(path) { address, length in unsafe Glibc.connect(number, address, length) }
+        try setSendTimeout(number, deadline.remaining)
+        do throws(Errno) {
+            try unsafe withAddress(path) { address, length in unsafe Glibc.connect(number, address, length) }
+        } catch {
+            throw error == .resourceTemporarilyUnavailable ? .timedOut : error
+        }
         return UnixSocket(socket: descriptor)
     }
 
@@ -228,14 +234,16 @@ public struct UnixListener: ~Copyable, Sendable {
     public let descriptor: Descriptor
     public let path: String
 
-    /// Binds `path`, which must not exist, and listens. `addressInUse` if it does exist.
+    /// Binds `path`, which must not exist, and listens: for this user and root alone. `addressInUse` if it does exist.
     ///
-    /// The corresponding C functions are `bind` and `listen`.
+    /// The corresponding C functions are `bind`, `chmod` and `listen`.
     public init(_ path: String, backlog: CInt = 16) throws(Errno) {
         let socket = try UnixSocket.newSocket()
         let number = socket.number
         try unsafe withAddress(path) { address, length in unsafe bind(number, address, length) }
         do throws(Errno) {
+            // Nobody can connect before `listen`, so the mode holds from the first connection on, whatever the umask.
+            try nothingOrErrno { unsafe chmod(path, 0o600) }
             try nothingOrErrno { listen(number, backlog) }
         } catch {
             unsafe unlink(path)
@@ -262,6 +270,16 @@ private func integerOption(_ number: CInt, _ option: CInt) throws(Errno) -> CInt
     var size = socklen_t(MemoryLayout<CInt>.size)
     try nothingOrErrno { unsafe getsockopt(number, SOL_SOCKET, option, &value, &size) }
     return value
+}
+
+/// Bounds `connect`, which waits where the listener's queue is full; messages are sent without waiting in any case.
+///
+/// The corresponding C call is `setsockopt(SO_SNDTIMEO)`.
+private func setSendTimeout(_ number: CInt, _ duration: Duration) throws(Errno) {
+    let microseconds = max(duration.clampedNanoseconds / 1000, 1)  // zero would wait for ever
+    var timeout = timeval(tv_sec: Int(microseconds / 1_000_000), tv_usec: Int(microseconds % 1_000_000))
+    let size = socklen_t(MemoryLayout<timeval>.size)
+    try nothingOrErrno { unsafe setsockopt(number, SOL_SOCKET, SO_SNDTIMEO, &timeout, size) }
 }
 
 /// Calls `body` with `path` as an address; `fileNameTooLong` past the 107 bytes that `sun_path` holds.

@@ -23,16 +23,16 @@ struct ByteReader: ~Escapable {
         return value
     }
 
-    /// `count` bytes of UTF-8 without control characters: names end up on terminals and in logs.
+    /// `count` bytes of clean UTF-8, as ``Wire/isClean(_:)`` has it.
     mutating func readText(_ count: Int, field: String) throws(WireError) -> String {
         guard remaining >= count else { throw .tooShort(needs: offset + count, has: bytes.count) }
         var text: [UInt8] = []
         text.reserveCapacity(count)
         for index in 0..<count { text.append(bytes[offset + index]) }
         offset += count
-        guard let string = String(validating: text, as: UTF8.self),
-            string.unicodeScalars.allSatisfy({ $0.value >= 0x20 && !(0x7f...0x9f).contains($0.value) })
-        else { throw .invalidText(field: field) }
+        guard let string = String(validating: text, as: UTF8.self), Wire.isClean(string) else {
+            throw .invalidText(field: field)
+        }
         return string
     }
 

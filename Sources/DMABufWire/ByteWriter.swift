@@ -16,6 +16,7 @@ struct ByteWriter {
     }
 
     mutating func write(text: String) {
+        precondition(Wire.isClean(text), "control characters in a text for the wire")
         bytes.append(contentsOf: text.utf8)
     }
 

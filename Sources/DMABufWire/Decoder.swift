@@ -40,9 +40,11 @@ extension ByteReader {
     fileprivate mutating func readHello() throws(WireError) -> Hello {
         let magic = try read(UInt32.self)
         guard magic == Wire.magic else { throw .magic(magic) }
+        // Before anything behind it, which another version may have laid out otherwise.
         let version = try read(UInt16.self)
+        guard version == Wire.version else { throw .version(version) }
         try readZero(UInt16.self, field: "reserved")
-        return Hello(version: version, features: .init(rawValue: try read()))
+        return Hello(features: .init(rawValue: try read()))
     }
 
     fileprivate mutating func readReasonText() throws(WireError) -> String {

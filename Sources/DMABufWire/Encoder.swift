@@ -35,7 +35,7 @@ extension Envelope {
 extension ByteWriter {
     fileprivate mutating func write(_ hello: Hello) {
         write(Wire.magic)
-        write(hello.version)
+        write(Wire.version)
         write(UInt16(0))  // reserved
         write(hello.features.rawValue)
     }
@@ -50,6 +50,11 @@ extension ByteWriter {
 
     fileprivate mutating func write(_ offer: Offer) {
         let image = offer.description.image
+        let memoryCount = offer.description.sizes.count
+        precondition((1...BufferDescription.sizeLimit).contains(memoryCount), "\(memoryCount) dma-bufs")
+        precondition(image != nil || memoryCount == 1, "plain bytes on \(memoryCount) dma-bufs")
+        precondition((image?.planes.count ?? 0) <= ImageLayout.planeLimit, "more planes than an image has")
+        precondition(offer.access.isValid, "an offer for no access")
         precondition(offer.name.utf8.count <= Wire.nameLimit, "a name of \(offer.name.utf8.count) bytes")
         precondition(offer.fences.count <= Wire.fenceLimit, "\(offer.fences.count) fences")
         write(UInt8(image == nil ? 1 : 2))

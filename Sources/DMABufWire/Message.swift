@@ -67,12 +67,11 @@ public struct Envelope: Equatable, Sendable {
     }
 }
 
+/// Its version is always this one: a hello of another is ``WireError/version(_:)``.
 public struct Hello: Equatable, Sendable {
-    public var version: UInt16
     public var features: Features
 
-    public init(version: UInt16 = Wire.version, features: Features = []) {
-        self.version = version
+    public init(features: Features = []) {
         self.features = features
     }
 

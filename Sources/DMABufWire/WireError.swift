@@ -11,6 +11,8 @@ public enum WireError: Error, Equatable, Sendable {
     case descriptorCount(stated: Int, expected: Int)
     case descriptorsMissing(stated: Int, received: Int)
     case magic(UInt32)
+    /// A hello of another version; what follows its version number is not looked at.
+    case version(UInt16)
     case reservedBits(field: String)
     case invalidValue(field: String, value: UInt64)
     case invalidText(field: String)
@@ -30,6 +32,7 @@ extension WireError: CustomStringConvertible {
         case .descriptorsMissing(let stated, let received):
             "the header says \(stated) descriptor(s) and \(received) came"
         case .magic(let value): "the magic number is 0x\(String(value, radix: 16)): not this protocol"
+        case .version(let version): "the peer speaks version \(version) and this is version \(Wire.version)"
         case .reservedBits(let field): "\(field) must be zero"
         case .invalidValue(let field, let value): "\(value) is no \(field)"
         case .invalidText(let field): "the \(field) is no clean UTF-8"

@@ -76,7 +76,7 @@ struct BufferDescriptionTests {
             .largerThanMemory(index: 0, described: 2, real: 1), .emptyImage, .unknownFormat(fourcc: 0x0102_0304),
             .planeCount(format: "NV12", needs: 2, has: 1), .planeOutsideMemory(plane: 0, memory: 1, count: 1),
             .strideTooSmall(plane: 0, stride: 1, needs: 2), .planePastEnd(plane: 0, ends: 2, size: 1),
-            .planePastEnd(plane: 0, ends: nil, size: 1),
+            .planePastEnd(plane: 0, ends: nil, size: 1), .planeStartsPastEnd(plane: 0, offset: 2, size: 1),
         ]
         #expect(Set(errors.map { "\($0)" }).count == errors.count)
         #expect("\(DescriptionError.unknownFormat(fourcc: 0x0a02_4158))".contains("\"XA..\""))

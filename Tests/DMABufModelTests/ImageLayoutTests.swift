@@ -169,7 +169,7 @@ struct ImageLayoutTests {
             for offset: UInt64 in [4096, .max] {
                 #expect(
                     BufferDescription.image("XR24", 64, 64, stride: 1, offset: offset, size: 4096, modifier: modifier)
-                        .problem == .planePastEnd(plane: 0, ends: offset, size: 4096))
+                        .problem == .planeStartsPastEnd(plane: 0, offset: offset, size: 4096))
             }
             #expect(
                 BufferDescription.image("XR24", 64, 64, planes: [(1, 0, 1)], sizes: [4096], modifier: modifier).problem

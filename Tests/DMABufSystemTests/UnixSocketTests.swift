@@ -128,7 +128,7 @@ struct UnixSocketTests {
         do {
             let listener = try UnixListener(path)
             #expect(throws: Errno.addressInUse) { _ = try UnixListener(path).path }
-            let client = try UnixSocket.connect(to: path)
+            let client = try UnixSocket.connect(to: path, until: .after(Self.soon))
             let server = try listener.accept(until: .after(Self.soon))
             try client.send([5], with: DescriptorList(), until: .after(Self.soon))
             var buffer = [UInt8](repeating: 0, count: 16)
@@ -136,12 +136,23 @@ struct UnixSocketTests {
             #expect(throws: Errno.timedOut) { _ = try listener.accept(until: .after(.milliseconds(10))).peer }
         }
         #expect(FileType(at: path) == .missing)
-        #expect(throws: Errno.noSuchFileOrDirectory) { _ = try UnixSocket.connect(to: path).peer }
+        #expect(throws: Errno.noSuchFileOrDirectory) {
+            _ = try UnixSocket.connect(to: path, until: .after(Self.soon)).peer
+        }
+    }
+
+    @Test func aListenerThatDoesNotAcceptHoldsNobody() throws {
+        let path = "/tmp/dmabuf-share-test-\(OwnProcess.processID)-full.sock"
+        let listener = try UnixListener(path, backlog: 0)
+        let first = try UnixSocket.connect(to: path, until: .after(Self.soon))
+        #expect(throws: Errno.timedOut) { _ = try UnixSocket.connect(to: path, until: .after(.milliseconds(30))).peer }
+        first.shutdown()
+        #expect(listener.path == path)
     }
 
     @Test func aPathThatIsTooLongIsSaid() {
         #expect(throws: Errno.fileNameTooLong) {
-            _ = try UnixSocket.connect(to: "/tmp/" + String(repeating: "x", count: 200)).peer
+            _ = try UnixSocket.connect(to: "/tmp/" + String(repeating: "x", count: 200), until: .now()).peer
         }
     }
 }

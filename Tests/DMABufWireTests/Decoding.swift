@@ -23,6 +23,7 @@ extension WireError {
         case .descriptorCount: "descriptorCount"
         case .descriptorsMissing: "descriptorsMissing"
         case .magic: "magic"
+        case .version: "version"
         case .reservedBits(let field): "reservedBits \(field)"
         case .invalidValue(let field, _): "invalidValue \(field)"
         case .invalidText(let field): "invalidText \(field)"

@@ -8,7 +8,6 @@ enum Expected {
     static let envelopes: [String: Envelope] = [
         "hello": Envelope(serial: 1, .hello(Hello())),
         "hello-features": Envelope(serial: 1, .hello(Hello(features: .init(rawValue: 0x8000_0000_0000_0005)))),
-        "hello-other-version": Envelope(serial: 1, .hello(Hello(version: 2))),
         "farewell": Envelope(serial: 3, .farewell(Farewell(.malformed, "fence kind 4: no such kind"))),
         "farewell-done": Envelope(serial: 3, .farewell(Farewell(.done, ""))),
         "offer-bytes": Envelope(serial: 2, .offer(bytes)),

@@ -38,7 +38,7 @@ struct FixtureTests {
         let cases = try Fixture.all(in: "malformed").compactMap { $0.expectedError?.split(separator: " ").first }
         let all: Set<Substring> = [
             "tooShort", "sizeMismatch", "trailingBytes", "unknownOpcode", "descriptorCount", "descriptorsMissing",
-            "magic", "reservedBits", "invalidValue", "invalidText", "description",
+            "magic", "version", "reservedBits", "invalidValue", "invalidText", "description",
         ]
         #expect(Set(cases) == all)
     }

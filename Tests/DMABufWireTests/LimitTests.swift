@@ -38,7 +38,7 @@ struct LimitTests {
         #expect(decoded.checksum == Checksum(value: 0))
     }
 
-    @Test("text without control characters passes, at its limit too", arguments: ["", "~", "\u{a0}", "\u{202e}", "🎞"])
+    @Test("text without control characters passes, at its limit too", arguments: ["", "~", "\u{a0}", "\u{2010}", "🎞"])
     func cleanText(_ text: String) throws {
         let long = text + String(repeating: "x", count: Wire.reasonLimit - text.utf8.count)
         for text in [text, long] {
@@ -47,12 +47,17 @@ struct LimitTests {
         }
     }
 
-    @Test("no control character passes")
+    @Test("no control character, separator or turning mark passes")
     func controlCharacters() throws {
-        for value in Array(0x00...0x1f) + Array(0x7f...0x9f) {
+        let values = [0x00...0x1f, 0x7f...0x9f, 0x200e...0x200f, 0x2028...0x202e, 0x2066...0x2069].flatMap { Array($0) }
+        for value in values {
             let text = String(Unicode.Scalar(UInt32(value))!)
-            let envelope = Envelope(serial: 1, .farewell(Farewell(.done, "a\(text)b")))
-            #expect(decoding(envelope.encoded(), descriptors: 0) == .failure(.invalidText(field: "text")))
+            #expect(!Wire.isClean(text))
+            // The encoder would trap, so the text takes the place of another of its length.
+            let stand = String(repeating: "x", count: text.utf8.count)
+            var bytes = Envelope(serial: 1, .farewell(Farewell(.done, "a\(stand)b"))).encoded()
+            bytes.replaceSubrange(bytes.count - 1 - text.utf8.count..<bytes.count - 1, with: text.utf8)
+            #expect(decoding(bytes, descriptors: 0) == .failure(.invalidText(field: "text")))
         }
     }
 

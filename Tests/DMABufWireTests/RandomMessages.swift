@@ -25,7 +25,7 @@ extension SplitMix64 {
 
     private mutating func message() -> Message {
         switch Int.random(in: 0..<8, using: &self) {
-        case 0: .hello(Hello(version: number(), features: .init(rawValue: number())))
+        case 0: .hello(Hello(features: .init(rawValue: number())))
         case 1:
             .farewell(Farewell(Farewell.Reason(rawValue: .random(in: 0...5, using: &self))!, text(Wire.reasonLimit)))
         case 2: .accepted
@@ -76,14 +76,14 @@ extension SplitMix64 {
         (0..<Int.random(in: counts, using: &self)).map { _ in make(&self) }
     }
 
-    /// Up to `limit` bytes of UTF-8 without control characters, one to four bytes each.
+    /// Up to `limit` bytes of clean UTF-8, one to four bytes each.
     mutating func text(_ limit: Int) -> String {
         let wanted = Int.random(in: 0...limit, using: &self)
         var text = String.UnicodeScalarView()
         var count = 0
         while count < wanted {
             let ranges: [ClosedRange<UInt32>] = [
-                0x20...0x7e, 0xa0...0x7ff, 0x800...0xd7ff, 0xe000...0xffff, 0x10000...0x10ffff,
+                0x20...0x7e, 0xa0...0x7ff, 0x800...0x200d, 0x2070...0xd7ff, 0xe000...0xffff, 0x10000...0x10ffff,
             ]
             let value = UInt32.random(in: ranges.randomElement(using: &self)!, using: &self)
             let scalar = Unicode.Scalar(value)!
