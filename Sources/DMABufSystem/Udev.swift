@@ -85,7 +85,8 @@ public struct UdevMonitor: ~Copyable, @unchecked Sendable {
         unsafe udev_unref(library)
     }
 
-    /// Waits for an event until `deadline`, or until `stop` is readable; nil then.
+    /// Waits for an event until `deadline`, or until `stop` is readable; nil then. Throws `noBufferSpace` once when the
+    /// socket's buffer ran over and events were lost; the next call goes on.
     public borrowing func next(until deadline: Deadline, unless stop: borrowing Descriptor) throws(Errno) -> Event? {
         let number = unsafe udev_monitor_get_fd(monitor)
         while true {
@@ -100,7 +101,11 @@ public struct UdevMonitor: ~Copyable, @unchecked Sendable {
                 }
             }
             if ready == 0 || entries[1].revents != 0 { return nil }
-            guard let device = unsafe udev_monitor_receive_device(monitor) else { continue }
+            guard let device = unsafe udev_monitor_receive_device(monitor) else {
+                // Events were lost while nobody read: to be told, not passed over.
+                if errno == ENOBUFS { throw .noBufferSpace }
+                continue
+            }
             defer { unsafe udev_device_unref(device) }
             let action = unsafe string(udev_device_get_action(device)) ?? "change"
             return unsafe Event(action: action, device: Udev.Device(copying: device))

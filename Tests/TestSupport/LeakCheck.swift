@@ -13,6 +13,9 @@ public struct LeakCheck: TestTrait, SuiteTrait, TestScoping {
         guard testCase != nil else { return try await function() }
         let before = Self.openDescriptors()
         try await function()
+        // What a finished task held is let go a moment after its value is there.
+        let deadline = Deadline.after(.seconds(2))
+        while Self.openDescriptors() != before, !deadline.hasPassed { Clock.sleep(.milliseconds(1)) }
         let after = Self.openDescriptors()
         #expect(after == before, "the test left descriptors behind, or closed some that were not its own")
     }

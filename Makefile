@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door. Each target installs the Debian packages that it needs when they are missing, and says so.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+NEED := Tests/Tools/apt-need
+BUILD_PACKAGES := libdrm-dev libudev-dev pkg-config
+# One file that needs only libc, libm, libstdc++, libgcc, libdrm and libudev.
+RELEASE := swift build -c release --static-swift-stdlib -Xlinker -s --product dmabuf-share
+PREFIX ?= /usr/local
+KERNEL ?= 6.12
+
+# Taken as they are written: what is in CMD is the guest shell's to expand, not make's.
+unexport CMD SCREEN
+GUEST_COMMAND := $(value CMD)
+GUEST_SCREEN := $(value SCREEN)
+export GUEST_COMMAND GUEST_SCREEN
+
+.PHONY: help
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: packages
+packages:
+	@$(NEED) --why "to build" $(BUILD_PACKAGES)
+
+.PHONY: release
+release: packages
+	@$(RELEASE)
+
+.PHONY: run
+run: release ## build, and show the product doing its job on this machine
+	@.build/release/dmabuf-share demo
+
+.PHONY: test
+test: packages ## all suites on this machine, then the kernel suites in the 6.12 guest
+	@Tests/Tools/suites host guest:6.12
+
+.PHONY: test-kernels
+test-kernels: packages ## the kernel suites on 6.1, 6.12 and the newest kernel
+	@Tests/Tools/suites guest:6.1 guest:6.12 guest:7.3
+
+.PHONY: check
+check: packages ## format, warnings as errors, import fences, then all tests
+	@Tests/Tools/fences
+	@swift format lint --strict -r Sources Tests Package.swift
+	@Tests/Tools/suites host guest:6.12
+
+.PHONY: sanitize
+sanitize: packages ## the suites of this machine under address and thread sanitizer
+	@Tests/Tools/suites host:address host:thread
+
+.PHONY: guest
+guest: release ## CMD='…' in a guest kernel (KERNEL=6.12|6.1|7.3, SCREEN=file.png); no CMD: a shell
+	@Tests/Guest/run --kernel $(KERNEL) $${GUEST_SCREEN:+--screen "$$GUEST_SCREEN"} \
+	    $${GUEST_COMMAND:+-- sh -c "$$GUEST_COMMAND"}
+
+.PHONY: install
+install: release ## into PREFIX (/usr/local): the tool, its man page and its completions
+	@install -Dm755 .build/release/dmabuf-share $(DESTDIR)$(PREFIX)/bin/dmabuf-share
+	@install -Dm644 docs/dmabuf-share.1 $(DESTDIR)$(PREFIX)/share/man/man1/dmabuf-share.1
+	@mkdir -p $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	@.build/release/dmabuf-share --generate-completion-script bash \
+	    >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/dmabuf-share
+	@.build/release/dmabuf-share --generate-completion-script zsh \
+	    >$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_dmabuf-share
+	@.build/release/dmabuf-share --generate-completion-script fish \
+	    >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/dmabuf-share.fish
+
+.PHONY: clean
+clean: ## remove what was built here (the kernels' cache stays)
+	@rm -rf .build .build-*

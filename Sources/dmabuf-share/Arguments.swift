@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import DMABuf
+import DMABufModel
+import DMABufSystem
+
+/// A size in bytes as people write it: "4096", "64K", "8M", "1G", with or without "iB".
+struct ByteCount: ExpressibleByArgument {
+    let value: UInt64
+
+    init?(argument: String) {
+        let digits = argument.prefix { $0.isASCII && $0.isNumber }
+        guard let number = UInt64(digits) else { return nil }
+        let units: [String: UInt64] = ["": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
+        var suffix = argument.dropFirst(digits.count).uppercased()
+        if suffix.hasSuffix("IB") { suffix.removeLast(2) }
+        guard let unit = units[suffix], number > 0 else { return nil }
+        let (product, overflow) = number.multipliedReportingOverflow(by: unit)
+        guard !overflow else { return nil }
+        value = product
+    }
+}
+
+/// An image as people write it: "1920x1080:XR24".
+struct ImageSize: ExpressibleByArgument {
+    let request: BufferRequest
+
+    init?(argument: String) {
+        let parts = argument.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 2, let format = PixelFormat(String(parts[1])) else { return nil }
+        let sides = parts[0].split(separator: "x", omittingEmptySubsequences: false)
+        guard sides.count == 2, let width = UInt32(sides[0]), let height = UInt32(sides[1]) else { return nil }
+        request = .image(width: width, height: height, format: format)
+        guard request.isPossible else { return nil }
+    }
+}
+
+/// Seconds, with a fraction if need be: "0.5", "30".
+struct Seconds: ExpressibleByArgument {
+    let duration: Duration
+
+    init(_ seconds: Int) {
+        duration = .seconds(seconds)
+    }
+
+    init?(argument: String) {
+        guard let seconds = Double(argument), seconds >= 0, seconds <= 1_000_000 else { return nil }
+        duration = .nanoseconds(Int64(seconds * 1e9))
+    }
+
+    var defaultValueDescription: String { "\(duration.components.seconds)" }
+}
+
+/// Which exporter, and what to make: shared by `export` and `send`.
+struct BufferOptions: ParsableArguments {
+    @Option(help: "The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE or memfd. Default: the best there is.")
+    var from: String?
+
+    @Option(help: ArgumentHelp("Plain bytes: 4096, 64K, 8M, 1G.", valueName: "bytes"))
+    var size: ByteCount?
+
+    @Option(help: ArgumentHelp("An image: 1920x1080:XR24.", valueName: "WxH:fourcc"))
+    var image: ImageSize?
+
+    @Option(help: "A name for people, at most 31 bytes; it shows in /proc and in `inspect`.")
+    var name: String?
+
+    @Option(help: "Fill with the contents of FILE, or with `pattern`: byte i is (i*31 + 7) mod 256.")
+    var fill: String?
+
+    func validate() throws {
+        guard (size == nil) != (image == nil) else {
+            throw ValidationError("Say what to make: either --size or --image.")
+        }
+        if let name, name.utf8.count > 31 { throw ValidationError("A name has at most 31 bytes.") }
+    }
+
+    private var request: BufferRequest { image?.request ?? .bytes(size?.value ?? 0) }
+
+    /// Makes the buffer, names it and fills it. What was tried on the way to an exporter goes to standard error.
+    func make() throws(DMABufError) -> DescribedBuffer {
+        let buffer = try exporter().export(request)
+        for memory in buffer.memory {
+            if let name { try memory.setName(name) }
+        }
+        if let fill { try buffer.fill(from: fill) }
+        return buffer
+    }
+
+    private func exporter() throws(DMABufError) -> any Exporter {
+        if let from { return try ExporterBackend.open(from) }
+        let (exporter, attempts) = try ExporterBackend.choose()
+        for attempt in attempts { note(attempt.line.escapedForDisplay) }
+        return exporter
+    }
+}

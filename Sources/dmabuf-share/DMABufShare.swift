@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+
+@main
+struct DMABufShare: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dmabuf-share",
+        abstract: "Share device memory between processes as dma-buf file descriptors.",
+        discussion: """
+            Start with `dmabuf-share doctor` (what this machine can do) and `dmabuf-share demo` (the whole story).
+
+            EXIT STATUS: 0 done, 1 failed, 2 this machine has not what it takes, 4 refused by a rule, 64 usage, \
+            124 deadline. With -- COMMAND: COMMAND's own, 128 + signal if it was killed.
+            """,
+        version: "0.1.0",
+        subcommands: [
+            DemoCommand.self, DoctorCommand.self, DevicesCommand.self, ExportCommand.self, SendCommand.self,
+            ReceiveCommand.self, InspectCommand.self, DemoRoleCommand.self,
+        ])
+}

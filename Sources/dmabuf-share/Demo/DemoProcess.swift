@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufSystem
+import SystemPackage
+
+/// One of the demo's two processes, seen from the supervisor.
+struct DemoProcess: ~Copyable {
+    let role: String
+    let channel: DemoChannel
+    private let child: ChildProcess
+
+    /// Starts this program again in `role`, with a socket to us (3) and its end of the passing socket (4).
+    init(_ role: String, exporter: String, passing: borrowing UnixSocket) throws(Errno) {
+        let ends = try UnixSocket.pair()
+        var descriptors = DescriptorList()
+        try descriptors.appendDuplicate(of: ends.second.descriptor)
+        try descriptors.appendDuplicate(of: passing.descriptor)
+        let child = try ChildProcess(
+            [OwnProcess.executablePath, "demo-role", role, "--exporter", exporter],
+            environment: OwnProcess.environment, descriptors: descriptors)
+        self.role = role
+        self.child = child
+        channel = DemoChannel(ends.first)
+    }
+
+    /// SIGKILL, and the proof that it was that.
+    func kill() throws -> String {
+        try child.send(.kill)
+        guard try wait() == .killed(signal: 9) else { throw DemoFailure("the \(role) did not die of SIGKILL") }
+        return "the producer, process \(child.processID), with SIGKILL"
+    }
+
+    func wait() throws -> ChildProcess.Ending {
+        guard let ending = try child.wait(until: .after(DemoChannel.patience)) else {
+            throw DemoFailure("the \(role) does not end")
+        }
+        return ending
+    }
+
+    /// Ends it, whatever it does.
+    func abandon() {
+        try? child.send(.kill)
+        _ = try? child.wait(until: .after(.seconds(2)))
+    }
+}

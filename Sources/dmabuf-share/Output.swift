@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import DMABuf
+import DMABufSystem
+import FoundationEssentials
+import SystemPackage
+
+/// What a command found: one value, shown as a table to people and as JSON to programs.
+protocol Report: Encodable {
+    var text: String { get }
+}
+
+/// Prints a report on standard output.
+func emit<R: Report>(_ report: R, json: Bool) throws {
+    try write(json ? encode(report) + "\n" : report.text)
+}
+
+/// One line of JSON with `"schema": 1`.
+func encode<Value: Encodable>(_ value: Value) throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(Versioned(value: value)), as: UTF8.self)
+}
+
+/// Puts the schema's number beside a report's own keys.
+private struct Versioned<Value: Encodable>: Encodable {
+    let value: Value
+
+    enum CodingKeys: CodingKey { case schema }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(1, forKey: .schema)
+        try value.encode(to: encoder)
+    }
+}
+
+/// Writes to standard output at once; a closed pipe ends the program quietly, as it does `cat`.
+func write(_ text: String) throws {
+    do {
+        try StandardStream.output.write(text)
+    } catch Errno.brokenPipe {
+        throw ExitCode.success
+    }
+}
+
+/// Columns as wide as their widest cell, two spaces apart.
+struct Table {
+    private var rows: [[String]]
+
+    init(_ header: [String]) {
+        rows = [header]
+    }
+
+    mutating func add(_ cells: [String]) {
+        rows.append(cells)
+    }
+
+    var text: String {
+        let count = rows.map(\.count).max() ?? 0
+        let widths = (0..<count).map { column in rows.map { $0.count > column ? $0[column].count : 0 }.max() ?? 0 }
+        return rows.map { row in
+            let line = zip(row, widths).map { cell, width in cell + String(repeating: " ", count: width - cell.count) }
+                .joined(separator: "  ")
+            return String(line.reversed().drop { $0 == " " }.reversed()) + "\n"
+        }.joined()
+    }
+}
+
+/// "1.5 MiB" for people; JSON has the integer.
+func humanBytes(_ count: UInt64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"]
+    guard count >= 1024 else { return "\(count) B" }
+    var value = Double(count) / 1024
+    var unit = 0
+    while value >= 1024, unit < units.count - 1 {
+        value /= 1024
+        unit += 1
+    }
+    let tenths = Int((value * 10).rounded())
+    return tenths % 10 == 0 ? "\(tenths / 10) \(units[unit])" : "\(tenths / 10).\(tenths % 10) \(units[unit])"
+}
+
+/// "2.3 ms" for people; JSON has nanoseconds.
+func humanTime(_ duration: Duration) -> String {
+    let microseconds = Int(duration.clampedNanoseconds / 1000)
+    if microseconds < 1000 { return "\(microseconds) µs" }
+    if microseconds < 1_000_000 { return "\(microseconds / 1000).\(microseconds / 100 % 10) ms" }
+    return "\(microseconds / 1_000_000).\(microseconds / 100_000 % 10) s"
+}
