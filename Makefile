@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 NEED := Tests/Tools/apt-need
 BUILD_PACKAGES := libdrm-dev libudev-dev pkg-config
+# The clients in Tests/Clients are in C and Python.
+TEST_PACKAGES := gcc libc6-dev python3
 # One file that needs only libc, libm, libstdc++, libgcc, libdrm and libudev.
 RELEASE := swift build -c release --static-swift-stdlib -Xlinker -s --product dmabuf-share
 PREFIX ?= /usr/local
@@ -25,6 +27,10 @@ help: ## show this list
 packages:
 	@$(NEED) --why "to build" $(BUILD_PACKAGES)
 
+.PHONY: test-packages
+test-packages: packages
+	@$(NEED) --why "to test" $(TEST_PACKAGES)
+
 .PHONY: release
 release: packages
 	@$(RELEASE)
@@ -34,21 +40,21 @@ run: release ## build, and show the product doing its job on this machine
 	@.build/release/dmabuf-share demo
 
 .PHONY: test
-test: packages ## all suites on this machine, then the kernel suites in the 6.12 guest
+test: test-packages ## all suites on this machine, then the kernel suites in the 6.12 guest
 	@Tests/Tools/suites host guest:6.12
 
 .PHONY: test-kernels
-test-kernels: packages ## the kernel suites on 6.1, 6.12 and the newest kernel
+test-kernels: test-packages ## the kernel suites on 6.1, 6.12 and the newest kernel
 	@Tests/Tools/suites guest:6.1 guest:6.12 guest:7.3
 
 .PHONY: check
-check: packages ## format, warnings as errors, import fences, then all tests
+check: test-packages ## format, warnings as errors, import fences, then all tests
 	@Tests/Tools/fences
 	@swift format lint --strict -r Sources Tests Package.swift
 	@Tests/Tools/suites host guest:6.12
 
 .PHONY: sanitize
-sanitize: packages ## the suites of this machine under address and thread sanitizer
+sanitize: test-packages ## the suites of this machine under address and thread sanitizer
 	@Tests/Tools/suites host:address host:thread
 
 .PHONY: guest

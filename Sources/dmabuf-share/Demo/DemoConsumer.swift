@@ -13,7 +13,7 @@ enum DemoConsumer {
         try channel.send("ready")
         try channel.step("fence") {
             try offer.waitForFences(before: .read)
-            return "signalled; two oracles agree"
+            return try expectSignalled(offer)
         }
         try channel.step("read") { try verify(offer) }
         for attempt in ImporterBackend.probeAll() { try importing(channel, attempt, offer) }
@@ -64,6 +64,18 @@ enum DemoConsumer {
             return message
         }
         throw DemoFailure("a read of a buffer that is being written did not wait")
+    }
+
+    /// Poll has said so; the sync_file must say the same, and the kernel's reservation must be idle.
+    private static func expectSignalled(_ offer: ReceivedOffer) throws -> String {
+        for promise in offer.fences {
+            guard try promise.fence.status() == .signalled else {
+                throw DemoFailure("the fence says that it is pending")
+            }
+        }
+        guard let reservation = try offer.buffer.memory[0].fence(waitingBefore: .read) else { return "signalled" }
+        guard try reservation.status() == .signalled else { throw DemoFailure("the reservation is still busy") }
+        return "signalled; poll, sync_file and the buffer's reservation agree"
     }
 
     private static func verify(_ offer: ReceivedOffer) throws -> String {

@@ -28,8 +28,7 @@ struct DemoSupervisor {
         var text: String {
             let time = humanTime(.nanoseconds(Int64(clamping: nanoseconds)))
             let what =
-                real
-                ? "real dma-bufs of \(exporter)" : "the stand-in (memfd): this kernel offers no dma-buf to this user"
+                real ? "real dma-bufs of \(exporter)" : "the stand-in (memfd), which takes a dma-buf's place"
             guard verified else { return "FAILED with \(what), after \(time)\n" }
             return "\(steps.count) steps verified in \(time) with \(what)\n"
         }
