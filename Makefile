@@ -33,7 +33,7 @@ test-packages: packages
 
 .PHONY: release
 release: packages
-	@$(RELEASE)
+	@$(RELEASE) >&2  # standard output is the command's, in `guest`
 
 .PHONY: run
 run: release ## build, and show the product doing its job on this machine
