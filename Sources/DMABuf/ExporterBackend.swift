@@ -1,73 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import DMABufSystem
+public typealias ExporterBackend = Backend<any Exporter>
 
-/// A kind of exporter: its word in the grammar of names, where it can be found, and how it is opened.
-public struct ExporterBackend: Sendable {
-    /// "vgem", "heap".
-    public let word: String
-    /// What may stand behind the colon on this machine; nil stands for the bare word.
-    let arguments: @Sendable () -> [String?]
-    let open: @Sendable (String?) throws(DMABufError) -> any Exporter
-
-    /// Every backend, the one to prefer first: real memory without a GPU, then devices, the stand-in last.
-    public static let all: [ExporterBackend] = [
-        UDMABufExporter.backend,
-        DMAHeapExporter.backend,
-        VGEMExporter.backend,
-        DumbExporter.backend,
-        MemFDExporter.backend,
-    ]
-
-    /// What happened when a candidate was opened.
-    public struct Attempt: Sendable {
-        public let name: String
-        public let result: Result<any Exporter, DMABufError>
+extension Backend where Product == any Exporter {
+    /// Every exporter, the one to prefer first: real memory without a GPU, then devices, the stand-in last.
+    public static var all: [ExporterBackend] {
+        [
+            UDMABufExporter.backend,
+            DMAHeapExporter.backend,
+            VGEMExporter.backend,
+            DumbExporter.backend,
+            MemFDExporter.backend,
+        ]
     }
 
     /// Opens everything there is on this machine, in the order of preference, and says why not.
-    public static func probeAll() -> [Attempt] {
-        all.flatMap { backend in
-            backend.arguments().map { argument in
-                let name = argument.map { "\(backend.word):\($0)" } ?? backend.word
-                do throws(DMABufError) {
-                    return Attempt(name: name, result: .success(try backend.open(argument)))
-                } catch {
-                    return Attempt(name: name, result: .failure(error))
-                }
-            }
-        }
-    }
+    public static func probeAll() -> [Attempt] { all.flatMap { $0.probe() } }
 
     /// Opens the exporter of that name: "vgem", "heap:system", "dumb:/dev/dri/card0".
     public static func open(_ name: String) throws(DMABufError) -> any Exporter {
-        let parts = name.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-        guard let backend = all.first(where: { $0.word == parts[0] }), parts.count == 1 || !parts[1].isEmpty else {
-            throw DMABufError(
-                .invalid, "no exporter is called \"\(name.escapedForDisplay)\"",
-                remedy: "one of vgem[:NODE] udmabuf heap:NAME dumb:NODE memfd")
-        }
-        return try backend.open(parts.count == 2 ? String(parts[1]) : nil)
+        let (backend, argument) = try all.find(name, what: "exporter")
+        return try backend.open(argument)
     }
 
-    /// The best exporter of this machine, with every attempt before it.
+    /// Whether the grammar has such a name; the device may be missing all the same.
+    public static func isName(_ name: String) -> Bool { (try? all.find(name, what: "exporter")) != nil }
+
+    /// The best exporter of this machine, with every attempt up to it. Throws `unavailable`, with every attempt.
     public static func choose() throws(DMABufError) -> (exporter: any Exporter, attempts: [Attempt]) {
         var attempts: [Attempt] = []
-        for attempt in probeAll() {
-            attempts.append(attempt)
-            if case .success(let exporter) = attempt.result { return (exporter, attempts) }
+        for backend in all {
+            for attempt in backend.probe() {
+                attempts.append(attempt)
+                if case .success(let exporter) = attempt.result { return (exporter, attempts) }
+            }
         }
-        throw DMABufError(
-            .unavailable, "no exporter works on this machine", tried: attempts.map(\.line))
-    }
-}
-
-extension ExporterBackend.Attempt {
-    /// One line: what was tried and how it went.
-    public var line: String {
-        switch result {
-        case .success: "\(name): works"
-        case .failure(let error): "\(error.message.hasPrefix(name) ? "" : "\(name): ")\(error.message)"
-        }
+        throw DMABufError(.unavailable, "no exporter works on this machine", tried: attempts.map(\.line))
     }
 }

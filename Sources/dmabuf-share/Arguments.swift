@@ -36,6 +36,26 @@ struct ImageSize: ExpressibleByArgument {
     }
 }
 
+/// The name of an exporter, by the grammar; whether its device exists shows when it is opened.
+struct ExporterName: ExpressibleByArgument {
+    let text: String
+
+    init?(argument: String) {
+        guard ExporterBackend.isName(argument) else { return nil }
+        text = argument
+    }
+}
+
+/// The name of an importer, likewise.
+struct ImporterName: ExpressibleByArgument {
+    let text: String
+
+    init?(argument: String) {
+        guard ImporterBackend.isName(argument) else { return nil }
+        text = argument
+    }
+}
+
 /// Seconds, with a fraction if need be: "0.5", "30".
 struct Seconds: ExpressibleByArgument {
     let duration: Duration
@@ -55,7 +75,7 @@ struct Seconds: ExpressibleByArgument {
 /// Which exporter, and what to make: shared by `export` and `send`.
 struct BufferOptions: ParsableArguments {
     @Option(help: "The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE or memfd. Default: the best there is.")
-    var from: String?
+    var from: ExporterName?
 
     @Option(help: ArgumentHelp("Plain bytes: 4096, 64K, 8M, 1G.", valueName: "bytes"))
     var size: ByteCount?
@@ -89,7 +109,7 @@ struct BufferOptions: ParsableArguments {
     }
 
     private func exporter() throws(DMABufError) -> any Exporter {
-        if let from { return try ExporterBackend.open(from) }
+        if let from { return try ExporterBackend.open(from.text) }
         let (exporter, attempts) = try ExporterBackend.choose()
         for attempt in attempts { note(attempt.line.escapedForDisplay) }
         return exporter

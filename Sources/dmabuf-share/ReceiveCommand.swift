@@ -30,7 +30,7 @@ struct ReceiveCommand: ParsableCommand {
     var out: String?
 
     @Option(help: "Import into this importer: cpu or drm:NODE.")
-    var into: String?
+    var into: ImporterName?
 
     @Option(help: "Seconds to wait for the other side.")
     var timeout = Seconds(30)
@@ -40,7 +40,7 @@ struct ReceiveCommand: ParsableCommand {
 
     func run() throws {
         try reporting(json: json) {
-            let importer = try into.map { name throws(DMABufError) in try ImporterBackend.open(name) }
+            let importer = try into.map { name throws(DMABufError) in try ImporterBackend.open(name.text) }
             let deadline = Deadline.after(timeout.duration)
             var peer = try PeerAddress.connect(from, until: deadline)
             let offer = try peer.nextOffer(until: deadline)

@@ -26,7 +26,7 @@ struct KernelDemoTests {
 
     @Test func anExporterThatIsNotThereIsTwo() throws {
         #expect(try Tool.run("demo", "--from", "heap:nosuch").status == 2)
-        #expect(try Tool.run("demo", "--from", "nonsense").status == 1)
+        #expect(try Tool.run("demo", "--from", "dumb:card987").status == 2)
     }
 
     @Test func doctorTellsTheTruth() throws {

@@ -35,8 +35,9 @@ struct KernelPassingTests {
         #expect(offer.buffer.description == made.description)
     }
 
-    @Test func planesOnSeveralBuffersArriveInOrder() async throws {
-        let memory = try [8192, 4096].map { try Backends.bytes($0, from: "memfd") }
+    @Test(arguments: Backends.exporters)
+    func planesOnSeveralBuffersArriveInOrder(name: String) async throws {
+        let memory = try [8192, 4096].map { try Backends.bytes($0, from: name) }
         let layout = ImageLayout(
             width: 64, height: 64, fourcc: try #require(PixelFormat("NV12")).fourcc, modifier: .linear,
             planes: [.init(memory: 0, offset: 0, stride: 64), .init(memory: 1, offset: 0, stride: 64)])

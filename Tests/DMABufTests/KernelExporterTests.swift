@@ -62,6 +62,24 @@ struct KernelExporterTests {
         #expect(exporter.name.hasPrefix(String(name.prefix { $0 != ":" })))
     }
 
+    /// Scanout is claimed exactly where the exporter's own device makes a framebuffer of its memory.
+    @Test(arguments: Backends.exporters)
+    func scanoutIsWhatTheDeviceShows(name: String) throws {
+        let exporter = try ExporterBackend.open(name)
+        let made = try exporter.export(.image(width: 640, height: 480, format: .xrgb8888))
+        let image = try #require(made.description.image)
+        var shown = false
+        if let node = exporter.name.split(separator: ":").last, node.hasPrefix("card") {
+            let device = try DRMNode(String(node))
+            let buffer = try device.importBuffer(made.memory[0].duplicateDescriptor())
+            shown =
+                (try? DRMFramebuffer(
+                    buffer, width: image.width, height: image.height, fourcc: image.fourcc,
+                    stride: image.planes[0].stride)) != nil
+        }
+        #expect(exporter.capabilities.traits.contains(.scanout) == shown)
+    }
+
     @Test(arguments: Backends.exporters)
     func memoryOutlivesItsExporterAndIsCounted(name: String) throws {
         let buffer = try Backends.bytes(65536, from: name)

@@ -12,11 +12,8 @@ public struct DMAHeapExporter: Exporter {
     private let heap: String
 
     static let backend = ExporterBackend(
-        word: "heap", arguments: { DMAHeap.names.isEmpty ? ["system"] : DMAHeap.names }
-    ) { argument throws(DMABufError) in
-        guard let argument else { throw DMABufError(.invalid, "heap needs a name", remedy: "heap:system, for one") }
-        return try DMAHeapExporter(heap: argument)
-    }
+        "heap", .required("NAME"), candidates: { DMAHeap.names.isEmpty ? ["system"] : DMAHeap.names }
+    ) { heap throws(DMABufError) in try DMAHeapExporter(heap: heap ?? "") }
 
     /// Throws `unavailable` where the heap is missing or closed to this user.
     public init(heap: String) throws(DMABufError) {

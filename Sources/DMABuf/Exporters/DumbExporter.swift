@@ -12,11 +12,8 @@ public struct DumbExporter: Exporter {
     private let node: DRMNode
 
     static let backend = ExporterBackend(
-        word: "dumb", arguments: { DRMNode.names.filter { $0.hasPrefix("card") && !isVGEM($0) } }
-    ) { argument throws(DMABufError) in
-        guard let argument else { throw DMABufError(.invalid, "dumb needs a node", remedy: "dumb:card0, for one") }
-        return try DumbExporter(node: argument)
-    }
+        "dumb", .required("NODE"), candidates: { DRMNode.names.filter { $0.hasPrefix("card") && !isVGEM($0) } }
+    ) { node throws(DMABufError) in try DumbExporter(node: node ?? "") }
 
     /// Throws `unavailable` if the node cannot be opened, `unsupported` if it has no dumb buffers or exports none.
     public init(node name: String) throws(DMABufError) {

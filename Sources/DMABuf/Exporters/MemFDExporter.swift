@@ -10,10 +10,7 @@ public struct MemFDExporter: Exporter {
     public let name = "memfd"
     public let capabilities = ExporterCapabilities([.cpuMappable, .standIn])
 
-    static let backend = ExporterBackend(word: "memfd", arguments: { [nil] }) { argument throws(DMABufError) in
-        guard argument == nil else { throw DMABufError(.invalid, "memfd takes no argument") }
-        return MemFDExporter()
-    }
+    static let backend = ExporterBackend("memfd", .none) { _ throws(DMABufError) in MemFDExporter() }
 
     public init() {}
 

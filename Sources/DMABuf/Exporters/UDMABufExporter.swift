@@ -13,10 +13,7 @@ public struct UDMABufExporter: Exporter {
     public let name = "udmabuf"
     public let capabilities: ExporterCapabilities
 
-    static let backend = ExporterBackend(word: "udmabuf", arguments: { [nil] }) { argument throws(DMABufError) in
-        guard argument == nil else { throw DMABufError(.invalid, "udmabuf takes no argument") }
-        return try UDMABufExporter()
-    }
+    static let backend = ExporterBackend("udmabuf", .none) { _ throws(DMABufError) in try UDMABufExporter() }
 
     /// Throws `unavailable` where `/dev/udmabuf` is missing or closed to this user.
     public init() throws(DMABufError) {

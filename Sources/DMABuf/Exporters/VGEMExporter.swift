@@ -11,9 +11,9 @@ public struct VGEMExporter: Exporter {
     public let capabilities: ExporterCapabilities
     private let node: DRMNode
 
-    static let backend = ExporterBackend(
-        word: "vgem", arguments: { [nil] }
-    ) { argument throws(DMABufError) in try VGEMExporter(node: argument) }
+    static let backend = ExporterBackend("vgem", .optional("NODE")) { node throws(DMABufError) in
+        try VGEMExporter(node: node)
+    }
 
     /// Opens `node` ("card1" or a path), or the first vgem card there is. Throws `unavailable` without one.
     public init(node: String? = nil) throws(DMABufError) {

@@ -8,10 +8,7 @@ import DMABufSystem
 public struct CPUImporter: Importer {
     public let name = "cpu"
 
-    static let backend = ImporterBackend(word: "cpu", arguments: { [nil] }) { argument throws(DMABufError) in
-        guard argument == nil else { throw DMABufError(.invalid, "cpu takes no argument") }
-        return CPUImporter()
-    }
+    static let backend = ImporterBackend("cpu", .none) { _ throws(DMABufError) in CPUImporter() }
 
     public init() {}
 

@@ -9,10 +9,9 @@ public struct DRMImporter: Importer {
     public let name: String
     private let node: DRMNode
 
-    static let backend = ImporterBackend(word: "drm", arguments: { DRMNode.names }) { argument throws(DMABufError) in
-        guard let argument else { throw DMABufError(.invalid, "drm needs a node", remedy: "drm:card0, for one") }
-        return try DRMImporter(node: argument)
-    }
+    static let backend = ImporterBackend(
+        "drm", .required("NODE"), candidates: { DRMNode.names }
+    ) { node throws(DMABufError) in try DRMImporter(node: node ?? "") }
 
     /// Throws `unavailable` if the node cannot be opened.
     public init(node name: String) throws(DMABufError) {

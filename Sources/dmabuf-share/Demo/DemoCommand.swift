@@ -21,7 +21,7 @@ struct DemoCommand: ParsableCommand {
             """)
 
     @Option(help: "The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE or memfd. Default: the best there is.")
-    var from: String?
+    var from: ExporterName?
 
     @Flag(help: "Fail with 2 unless a real dma-buf can be shared.")
     var requireReal = false
@@ -46,7 +46,7 @@ struct DemoCommand: ParsableCommand {
     }
 
     private func choose() throws(DMABufError) -> (any Exporter, [String]) {
-        if let from { return (try ExporterBackend.open(from), []) }
+        if let from { return (try ExporterBackend.open(from.text), []) }
         let (exporter, attempts) = try ExporterBackend.choose()
         return (exporter, attempts.map { $0.line.escapedForDisplay })
     }
