@@ -24,7 +24,10 @@ let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "sw
 let package = Package(
     name: "dmabuf-share",
     products: [
+        .library(name: "DMABufModel", targets: ["DMABufModel"]),
+        .library(name: "DMABufSystem", targets: ["DMABufSystem"]),
         .library(name: "DMABuf", targets: ["DMABuf"]),
+        .library(name: "DMABufConnection", targets: ["DMABufConnection"]),
         .library(name: "DMABufClient", targets: ["DMABufClient"]),
         .library(name: "DMABufDevices", targets: ["DMABufDevices"]),
         .library(name: "DMABufWire", targets: ["DMABufWire"]),

@@ -80,9 +80,12 @@ public struct BufferPeer: ~Copyable, Sendable {
     /// Takes the next buffer: its descriptors are identified, its description is checked against their real sizes, and
     /// the peer is told.
     ///
-    /// Throws what was wrong after refusing the offer; the connection stands then, and the next offer may be good.
+    /// `refuse` may turn down a good offer for a reason of the caller's, before the peer is told that it is held. Throws
+    /// what was wrong after refusing the offer; the connection stands then, and the next offer may be good.
     /// `gone` when the peer has closed, `deadline` when nothing came.
-    public mutating func nextOffer(until deadline: Deadline) throws(DMABufError) -> ReceivedOffer {
+    public mutating func nextOffer(
+        until deadline: Deadline, unless refuse: (ReceivedOffer) -> DMABufError? = { _ in nil }
+    ) throws(DMABufError) -> ReceivedOffer {
         var incoming = try speaking("receive a buffer") { () throws(ConnectionError) in
             try connection.receive(until: deadline)
         }
@@ -92,7 +95,9 @@ public struct BufferPeer: ~Copyable, Sendable {
             _ = connection.end(.unexpected, .unexpected("a message that is no offer"))
             throw DMABufError(.failed, "the peer sent something that is no offer")
         }
-        let result = ReceivedOffer.check(offer, &incoming.descriptors, arrival: arrival)
+        let result = ReceivedOffer.check(offer, &incoming.descriptors, arrival: arrival).flatMap { received in
+            refuse(received).map { .failure(ReceivedOffer.Problem($0, .unwanted)) } ?? .success(received)
+        }
         try speaking("answer an offer") { () throws(ConnectionError) in
             switch result {
             case .success: try connection.answer(serial, .accepted, until: deadline)

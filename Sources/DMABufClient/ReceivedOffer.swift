@@ -38,6 +38,11 @@ public struct ReceivedOffer: Sendable {
     struct Problem: Error {
         let refusal: OfferRefusal
         let error: DMABufError
+
+        init(_ error: DMABufError, _ reason: OfferRefusal.Reason) {
+            refusal = OfferRefusal(reason, Wire.reason(error.message.escapedForDisplay))
+            self.error = error
+        }
     }
 
     /// Takes the descriptors of an offer; whatever is not kept is closed by the list.
@@ -72,10 +77,7 @@ public struct ReceivedOffer: Sendable {
                 ReceivedOffer(
                     buffer: buffer, access: offer.access, name: offer.name, checksum: offer.checksum, fences: fences))
         } catch {
-            return .failure(
-                Problem(
-                    refusal: OfferRefusal(error.refusalReason, Wire.reason(error.message.escapedForDisplay)),
-                    error: error))
+            return .failure(Problem(error, error.refusalReason))
         }
     }
 }

@@ -13,12 +13,18 @@ public import SystemPackage
 public enum VGEM {
     public static let driver = "vgem"
 
-    /// The first vgem card of this machine; `noSuchDevice` if there is none.
+    /// Whether a node is vgem's, by its device in sysfs: needs no permission to open it.
+    public static func owns(_ node: String) -> Bool {
+        guard let link = try? Sysfs.link("/sys/class/drm/\(node)/device") else { return false }
+        return String(decoding: link, as: UTF8.self).split(separator: "/").last == "vgem"
+    }
+
+    /// The vgem card of this machine; `noSuchAddressOrDevice` if there is none, `permissionDenied` if it is closed to us.
     public static func open() throws(Errno) -> DRMNode {
-        for name in DRMNode.names where name.hasPrefix("card") {
-            if let node = try? DRMNode(name), node.driver == driver { return node }
+        guard let name = DRMNode.names.first(where: { $0.hasPrefix("card") && owns($0) }) else {
+            throw .noSuchAddressOrDevice
         }
-        throw .noSuchAddressOrDevice
+        return try DRMNode(name)
     }
 
     /// Attaches a fence to a buffer of a vgem node, as a writer's or a reader's. `resourceBusy` if a conflicting fence

@@ -11,7 +11,8 @@ struct DMABufShare: ParsableCommand {
             Start with `dmabuf-share doctor` (what this machine can do) and `dmabuf-share demo` (the whole story).
 
             EXIT STATUS: 0 done, 1 failed, 2 this machine has not what it takes, 4 refused by a rule, 64 usage, \
-            124 deadline. With -- COMMAND: COMMAND's own, 128 + signal if it was killed.
+            124 deadline. With -- COMMAND: COMMAND's own, 128 + signal if it was killed; \
+            126 and 127 if it cannot be run or found, as a shell has it.
             """,
         version: "0.1.0",
         subcommands: [

@@ -11,7 +11,7 @@ struct DevicesCommand: ParsableCommand {
         commandName: "devices",
         abstract: "List what this machine can export from and import into, or watch it change.",
         discussion: """
-            Exporters and importers go by the names that --from and --to take. What cannot be used is listed with the \
+            Exporters go by the names that --from takes, importers by those that `receive --into` takes. What cannot be used is listed with the \
             reason; `dmabuf-share doctor` says what to do about it.
 
             With --watch: a line for each device that comes, goes or changes, until Control-C or --seconds, and \

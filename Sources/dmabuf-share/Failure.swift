@@ -62,11 +62,22 @@ private struct ErrorReport: Encodable {
         let tried: [String]
         let remedy: String?
 
+        enum CodingKeys: CodingKey { case code, message, tried, remedy }
+
         init(_ error: DMABufError) {
             code = error.code.name
             message = error.message
             tried = error.tried
             remedy = error.remedy
+        }
+
+        /// Every key is always there: a remedy that is not known is null.
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(code, forKey: .code)
+            try container.encode(message, forKey: .message)
+            try container.encode(tried, forKey: .tried)
+            try container.encode(remedy, forKey: .remedy)
         }
     }
 }

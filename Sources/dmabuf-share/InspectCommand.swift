@@ -36,6 +36,9 @@ struct InspectCommand: ParsableCommand {
             let inventory: Inventory
             if let number = Int(process) {
                 do throws(Errno) { inventory = try Inventory.take(of: number) } catch {
+                    guard error != .noSuchFileOrDirectory else {
+                        throw DMABufError(.gone, "there is no process \(number)")
+                    }
                     throw DMABufError.system(
                         "inspect process \(number)", error, remedy: "name a process of yours, or run as root")
                 }

@@ -12,7 +12,7 @@ struct PassedReport: Report {
     let sizes: [UInt64]
     let name: String
     let image: Image?
-    let checksum: UInt64?
+    let checksum: String?
     let peerPid: Int32
     let peerUid: UInt32
     let importer: String?
@@ -22,7 +22,7 @@ struct PassedReport: Report {
         let width: UInt32
         let height: UInt32
         let fourcc: String
-        let modifier: UInt64
+        let modifier: String
         let strides: [UInt32]
         let offsets: [UInt64]
     }
@@ -42,7 +42,7 @@ struct PassedReport: Report {
         inodes = buffer.memory.map(\.inode)
         sizes = buffer.description.sizes
         self.name = name
-        self.checksum = checksum?.value
+        self.checksum = checksum?.description
         peerPid = peer.process
         peerUid = peer.user
         self.importer = importer
@@ -50,7 +50,7 @@ struct PassedReport: Report {
         image = buffer.description.image.map { layout in
             Image(
                 width: layout.width, height: layout.height, fourcc: PixelFormat.text(of: layout.fourcc),
-                modifier: layout.modifier.rawValue, strides: layout.planes.map(\.stride),
+                modifier: "0x" + String(layout.modifier.rawValue, radix: 16), strides: layout.planes.map(\.stride),
                 offsets: layout.planes.map(\.offset))
         }
     }
@@ -60,7 +60,7 @@ struct PassedReport: Report {
         if let image { parts.append("\(image.width)x\(image.height) \(image.fourcc)") }
         if !name.isEmpty { parts.append("\"\(name)\"") }
         if let importer { parts.append("imported into \(importer)") }
-        if let checksum { parts.append("checksum \(Checksum(value: checksum))") }
+        if let checksum { parts.append("checksum \(checksum)") }
         return parts.joined(separator: ", ") + (verb == "sent" ? ", to" : ", from") + " process \(peerPid)\n"
     }
 }

@@ -32,7 +32,7 @@ struct ReceiveCommand: ParsableCommand {
     @Option(help: "Import into this importer: cpu or drm:NODE.")
     var into: ImporterName?
 
-    @Option(help: "Seconds to wait for the other side.")
+    @Option(help: ArgumentHelp("How long to wait for the other side.", valueName: "seconds"))
     var timeout = Seconds(30)
 
     @Flag(help: "Print the result as JSON.")
@@ -43,7 +43,7 @@ struct ReceiveCommand: ParsableCommand {
             let importer = try into.map { name throws(DMABufError) in try ImporterBackend.open(name.text) }
             let deadline = Deadline.after(timeout.duration)
             var peer = try PeerAddress.connect(from, until: deadline)
-            let offer = try peer.nextOffer(until: deadline)
+            let offer = try peer.nextOffer(until: deadline) { importer?.exclusion(of: $0) }
             try offer.waitForFences(before: .read)
             if let importer {
                 for memory in offer.buffer.memory { try importer.attach(memory, for: offer.access).detach() }
@@ -68,5 +68,12 @@ struct ReceiveCommand: ParsableCommand {
                 .failed, "the content differs: checksum \(found) read and \(expected) promised")
         }
         return found
+    }
+}
+
+extension Importer {
+    /// Why one of the buffers cannot be attached.
+    fileprivate func exclusion(of offer: ReceivedOffer) -> DMABufError? {
+        offer.buffer.memory.lazy.compactMap(exclusion(of:)).first.map { DMABufError(.refused, "\(name): \($0)") }
     }
 }

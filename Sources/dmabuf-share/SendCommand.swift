@@ -28,7 +28,7 @@ struct SendCommand: ParsableCommand {
     @Flag(help: "Ask the receiver to read only.")
     var readOnly = false
 
-    @Option(help: "Seconds to wait for the other side.")
+    @Option(help: ArgumentHelp("How long to wait for the other side.", valueName: "seconds"))
     var timeout = Seconds(30)
 
     @Flag(help: "Print the result as JSON.")

@@ -47,7 +47,8 @@ struct KernelExporterTests {
         }
         if let limit = exporter.capabilities.sizeLimit {
             #expect(throws: DMABufError.self) { _ = try exporter.export(.bytes(limit + 1)) }
-            #expect(try exporter.export(.bytes(limit)).memory[0].byteCount == limit)
+            // A larger one might not fit the machine.
+            if limit <= 256 << 20 { #expect(try exporter.export(.bytes(limit)).memory[0].byteCount == limit) }
         }
     }
 

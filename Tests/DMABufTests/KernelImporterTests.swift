@@ -36,7 +36,7 @@ struct KernelImporterTests {
     @Test func theMatrixIsTheOneThatIsKnown() throws {
         for exporter in Backends.realExporters {
             let buffer = try Backends.bytes(4096, from: exporter)
-            for name in Backends.importers {
+            for name in Backends.importers where name == "cpu" || name.hasPrefix("drm:card") {
                 let excluded = try ImporterBackend.open(name).exclusion(of: buffer) != nil
                 #expect(excluded == (name == "drm:card2" && exporter != "dumb:card2"), "\(exporter) into \(name)")
             }

@@ -3,22 +3,25 @@
 public import DMABuf
 import DMABufModel
 
-/// The backends that a conformance suite runs over: all that this machine has, by name.
+/// The backends that a conformance suite runs over, by name: all that open on this machine, and all that it is required
+/// to have whether they open or not. A new backend is in as soon as it is in the table.
 public enum Backends {
-    public static let exporters: [String] =
-        ["memfd"]
-        + ["vgem", "udmabuf", "heap:system", "dumb:card0", "dumb:card2"].filter(Machine.has)
+    public static let exporters: [String] = names(
+        ExporterBackend.probeAll().filter { (try? $0.result.get()) != nil }.map(\.name),
+        required: ExporterBackend.isName)
 
-    public static let importers: [String] =
-        ["cpu"]
-        + ["drm:card0", "drm:card1", "drm:card2"].filter {
-            Machine.has("dumb:\($0.dropFirst(4))") || Machine.has("vgem") && $0 == "drm:card1"
-        }
+    public static let importers: [String] = names(
+        ImporterBackend.probeAll().filter { (try? $0.result.get()) != nil }.map(\.name),
+        required: ImporterBackend.isName)
 
     public static var realExporters: [String] { exporters.filter { $0 != "memfd" } }
 
     /// Plain bytes from the exporter of that name.
     public static func bytes(_ count: UInt64, from exporter: String) throws(DMABufError) -> DMABuffer {
         try ExporterBackend.open(exporter).export(.bytes(count)).memory[0]
+    }
+
+    private static func names(_ found: [String], required isName: (String) -> Bool) -> [String] {
+        found + Machine.required.filter { isName($0) && !found.contains($0) }.sorted()
     }
 }

@@ -32,6 +32,12 @@ public struct DMAHeapExporter: Exporter {
     public func export(_ request: BufferRequest) throws(DMABufError) -> DescribedBuffer {
         try check(request)
         let description = request.linearDescription()
+        // Nobody is charged for heap memory, so asking for too much would have the kernel kill someone else.
+        if let available = SystemMemory.available, description.byteCount > available {
+            throw DMABufError(
+                .unsupported, "\(name): \(description.byteCount) bytes asked for and \(available) available",
+                cause: .noMemory, remedy: "free memory, or ask for a smaller buffer")
+        }
         let buffer = try attempting("\(name): allocate \(description.byteCount) bytes") { () throws(Errno) in
             try DMAHeap(named: heap).allocate(byteCount: description.byteCount)
         }

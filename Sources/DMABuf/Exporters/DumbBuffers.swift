@@ -7,6 +7,9 @@ import SystemPackage
 /// What the vgem and the dumb exporter share: a dumb buffer is made, exported, and its GEM handle closed, so that the
 /// descriptor is the only reference (fdinfo's count is one).
 extension DRMNode {
+    /// What the ioctl can make at most, in bytes: 32 bits, rounded up to pages without overflowing.
+    static let dumbSizeLimit: UInt64 = (1 << 32) - 4096
+
     func exportDumbBuffer(_ request: BufferRequest, exporter: String) throws(DMABufError) -> DescribedBuffer {
         let (words, lines) = try request.dumbShape(exporter: exporter)
         let dumb = try attempting("\(exporter): make a dumb buffer of \(words)x\(lines)") { () throws(Errno) in

@@ -12,7 +12,7 @@ public struct DumbExporter: Exporter {
     private let node: DRMNode
 
     static let backend = ExporterBackend(
-        "dumb", .required("NODE"), candidates: { DRMNode.names.filter { $0.hasPrefix("card") && !isVGEM($0) } }
+        "dumb", .required("NODE"), candidates: { DRMNode.names.filter { $0.hasPrefix("card") && !VGEM.owns($0) } }
     ) { node throws(DMABufError) in try DumbExporter(node: node ?? "") }
 
     /// Throws `unavailable` if the node cannot be opened, `unsupported` if it has no dumb buffers or exports none.
@@ -27,16 +27,12 @@ public struct DumbExporter: Exporter {
         self.name = "dumb:\(node.name)"
         var traits: ExporterCapabilities.Traits = [.cpuMappable, .kernelFences]
         if node.hasDisplay { traits.insert(.scanout) }
-        capabilities = ExporterCapabilities(traits, permission: "\(node.path), group video")
+        capabilities = ExporterCapabilities(
+            traits, sizeLimit: DRMNode.dumbSizeLimit, permission: "\(node.path), group video")
     }
 
     public func export(_ request: BufferRequest) throws(DMABufError) -> DescribedBuffer {
         try check(request)
         return try node.exportDumbBuffer(request, exporter: name)
     }
-}
-
-private func isVGEM(_ name: String) -> Bool {
-    guard let node = try? DRMNode(name) else { return false }
-    return node.driver == VGEM.driver
 }

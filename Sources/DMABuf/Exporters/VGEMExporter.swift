@@ -26,7 +26,8 @@ public struct VGEMExporter: Exporter {
         }
         name = "vgem:\(self.node.name)"
         capabilities = ExporterCapabilities(
-            [.cpuMappable, .kernelFences], permission: "\(self.node.path), group video")
+            [.cpuMappable, .kernelFences], sizeLimit: DRMNode.dumbSizeLimit,
+            permission: "\(self.node.path), group video")
     }
 
     public func export(_ request: BufferRequest) throws(DMABufError) -> DescribedBuffer {

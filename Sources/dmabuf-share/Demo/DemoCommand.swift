@@ -34,7 +34,9 @@ struct DemoCommand: ParsableCommand {
             let (exporter, attempts) = try choose()
             if requireReal, exporter.capabilities.traits.contains(.standIn) {
                 throw DMABufError(
-                    .unavailable, "only the stand-in exists on this machine",
+                    .unavailable,
+                    from == nil
+                        ? "only the stand-in exists on this machine" : "memfd is a stand-in and no real dma-buf",
                     remedy: "`dmabuf-share doctor` says what is missing", tried: attempts)
             }
             let result = try DemoSupervisor(exporter: exporter, attempts: attempts) { text in

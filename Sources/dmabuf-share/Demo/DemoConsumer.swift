@@ -91,7 +91,13 @@ enum DemoConsumer {
         _ channel: borrowing DemoChannel, _ attempt: ImporterBackend.Attempt, _ offer: ReceivedOffer
     ) throws {
         try channel.step("import \(attempt.name)") {
-            let importer = try attempt.result.get()
+            let importer: any Importer
+            switch attempt.result {
+            case .success(let opened): importer = opened
+            // Closed to this user: the importer was never asked.
+            case .failure(let error) where error.code == .unavailable: throw DMABufError(.refused, error.message)
+            case .failure(let error): throw error
+            }
             let attachment = try importer.attach(offer.buffer.memory[0], for: .read)
             let mapping: Mapping
             do throws(DMABufError) { mapping = try attachment.map() } catch {
