@@ -73,9 +73,10 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["DMABuf", "DMABufModel", "DMABufSystem", system],
             path: "Tests/TestSupport", swiftSettings: strict),
-        .testTarget(name: "DMABufModelTests", dependencies: ["DMABufModel"], swiftSettings: strict),
         .testTarget(
-            name: "DMABufWireTests", dependencies: ["DMABufWire", "DMABufModel"], swiftSettings: strict),
+            name: "DMABufModelTests", dependencies: ["DMABufModel", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "DMABufWireTests", dependencies: ["DMABufWire", "DMABufModel", "TestSupport"], swiftSettings: strict),
         .testTarget(
             name: "DMABufSystemTests", dependencies: ["DMABufSystem", "TestSupport", system], swiftSettings: strict),
         .testTarget(

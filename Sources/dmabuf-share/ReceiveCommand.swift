@@ -32,16 +32,12 @@ struct ReceiveCommand: ParsableCommand {
     @Option(help: "Import into this importer: cpu or drm:NODE.")
     var into: ImporterName?
 
-    @Option(help: ArgumentHelp("How long to wait for the other side.", valueName: "seconds"))
-    var timeout = Seconds(30)
-
-    @Flag(help: "Print the result as JSON.")
-    var json = false
+    @OptionGroup var options: PeerOptions
 
     func run() throws {
-        try reporting(json: json) {
+        try reporting(json: options.json) {
             let importer = try into.map { name throws(DMABufError) in try ImporterBackend.open(name.text) }
-            let deadline = Deadline.after(timeout.duration)
+            let deadline = Deadline.after(options.timeout.duration)
             var peer = try PeerAddress.connect(from, until: deadline)
             let offer = try peer.nextOffer(until: deadline) { importer?.exclusion(of: $0) }
             try offer.waitForFences(before: .read)
@@ -54,7 +50,7 @@ struct ReceiveCommand: ParsableCommand {
                 PassedReport(
                     offer.buffer, name: offer.name, checksum: checksum, peer: try peer.peer, verb: "received",
                     importer: importer?.name),
-                json: json)
+                json: options.json)
         }
     }
 

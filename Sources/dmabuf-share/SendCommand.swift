@@ -28,15 +28,11 @@ struct SendCommand: ParsableCommand {
     @Flag(help: "Ask the receiver to read only.")
     var readOnly = false
 
-    @Option(help: ArgumentHelp("How long to wait for the other side.", valueName: "seconds"))
-    var timeout = Seconds(30)
-
-    @Flag(help: "Print the result as JSON.")
-    var json = false
+    @OptionGroup var options: PeerOptions
 
     func run() throws {
-        try reporting(json: json) {
-            let deadline = Deadline.after(timeout.duration)
+        try reporting(json: options.json) {
+            let deadline = Deadline.after(options.timeout.duration)
             let made = try buffer.make()
             let checksum = try made.checksum()
             var peer = try PeerAddress.connect(to, until: deadline)
@@ -44,7 +40,7 @@ struct SendCommand: ParsableCommand {
                 made, for: readOnly ? .read : .readWrite, named: buffer.name ?? "", checksum: checksum, until: deadline)
             try emit(
                 PassedReport(made, name: buffer.name ?? "", checksum: checksum, peer: try peer.peer, verb: "sent"),
-                json: json)
+                json: options.json)
         }
     }
 }

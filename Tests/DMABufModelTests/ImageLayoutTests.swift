@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DMABufModel
+import TestSupport
 import Testing
 
 /// Rule: *Every byte that a description speaks of is there.* No sum overflows on the way to finding out.

@@ -1,20 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DMABufModel
+import TestSupport
 
-/// SplitMix64: the same numbers for the same seed, everywhere.
-struct SplitMix64: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        value = (value ^ (value >> 27)) &* 0x94d0_49bb_1331_11eb
-        return value ^ (value >> 31)
-    }
-
+extension SplitMix64 {
     /// A value with any number of bits, so that small ones and huge ones are equally common.
     mutating func magnitude<Value: FixedWidthInteger & UnsignedInteger>() -> Value {
         Value(truncatingIfNeeded: next()) >> Value.random(in: 0..<Value(Value.bitWidth), using: &self)

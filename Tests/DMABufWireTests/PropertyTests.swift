@@ -2,6 +2,7 @@
 
 import DMABufModel
 import DMABufWire
+import TestSupport
 import Testing
 
 /// Rule: *Every byte of a message has one meaning.* Whatever is decoded encodes to the same bytes; all else is a

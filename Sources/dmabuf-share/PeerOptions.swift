@@ -7,6 +7,15 @@ import DMABufConnection
 import DMABufSystem
 import SystemPackage
 
+/// What `send` and `receive` have in common.
+struct PeerOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("How long to wait for the other side.", valueName: "seconds"))
+    var timeout = Seconds(30)
+
+    @Flag(help: "Print the result as JSON.")
+    var json = false
+}
+
 /// How `send` and `receive` reach each other.
 enum PeerAddress {
     /// Meets the other process at a path, or takes over an inherited socket ("fd:3"), and greets it.
