@@ -6,18 +6,19 @@ SHELL := /bin/bash
 
 NEED := Tests/Tools/apt-need
 BUILD_PACKAGES := libdrm-dev libudev-dev pkg-config
-# The clients in Tests/Clients are in C and Python.
-TEST_PACKAGES := gcc libc6-dev python3
+# The clients in Tests/Clients are in C and Python; some tests look for processes.
+TEST_PACKAGES := gcc libc6-dev procps python3
 # One file that needs only libc, libm, libstdc++, libgcc, libdrm and libudev.
 RELEASE := swift build -c release --static-swift-stdlib -Xlinker -s --product dmabuf-share
 PREFIX ?= /usr/local
 KERNEL ?= 6.12
 
 # Taken as they are written: what is in CMD is the guest shell's to expand, not make's.
-unexport CMD SCREEN
+unexport CMD SCREEN KERNEL
 GUEST_COMMAND := $(value CMD)
 GUEST_SCREEN := $(value SCREEN)
-export GUEST_COMMAND GUEST_SCREEN
+GUEST_KERNEL := $(value KERNEL)
+export GUEST_COMMAND GUEST_SCREEN GUEST_KERNEL
 
 .PHONY: help
 help: ## show this list
@@ -59,7 +60,7 @@ sanitize: test-packages ## the suites of this machine under address and thread s
 
 .PHONY: guest
 guest: release ## CMD='…' in a guest kernel (KERNEL=6.12|6.1|7.3, SCREEN=file.png); no CMD: a shell
-	@Tests/Guest/run --kernel $(KERNEL) $${GUEST_SCREEN:+--screen "$$GUEST_SCREEN"} \
+	@Tests/Guest/run --kernel "$$GUEST_KERNEL" $${GUEST_SCREEN:+--screen "$$GUEST_SCREEN"} \
 	    $${GUEST_COMMAND:+-- sh -c "$$GUEST_COMMAND"}
 
 .PHONY: install

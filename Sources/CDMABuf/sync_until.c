@@ -29,9 +29,13 @@ static void delete_timer(void *armed) {
     timer_delete(thread_timer);
 }
 
+// Timers are not inherited: a child of fork makes its own.
+static void forget_timer(void) { thread_has_timer = false; }
+
 // Takes the highest real-time signal that the program has left alone. No SA_RESTART: interrupting is the point.
 static void setup(void) {
     pthread_key_create(&timer_key, delete_timer);
+    pthread_atfork(NULL, NULL, forget_timer);
     for (int candidate = SIGRTMAX - 1; candidate > SIGRTMIN; candidate--) {
         struct sigaction current;
         if (sigaction(candidate, NULL, &current) != 0 || current.sa_handler != SIG_DFL) continue;
@@ -47,11 +51,6 @@ static bool make_timer(void) {
     struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = wake_signal};
     event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
     if (timer_create(CLOCK_MONOTONIC, &event, &thread_timer) != 0) return false;
-    // Threads of a pool often block every signal; this one must get through.
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, wake_signal);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     pthread_setspecific(timer_key, &thread_timer);  // any non-NULL value: a timer's number may be 0
     return true;
 }
@@ -77,7 +76,12 @@ int dmabuf_sync_until(int fd, uint64_t flags, uint64_t deadline_ns) {
     }
     if (deadline_ns == 0) deadline_ns = 1;  // zero would disarm
     struct itimerspec alarm = alarm_at(deadline_ns), off = {{0, 0}, {0, 0}};
-    timer_settime(thread_timer, TIMER_ABSTIME, &alarm, NULL);
+    if (timer_settime(thread_timer, TIMER_ABSTIME, &alarm, NULL) != 0) return -1;
+    // Threads of a pool often block every signal; this one must get through.
+    sigset_t wake, before;
+    sigemptyset(&wake);
+    sigaddset(&wake, wake_signal);
+    pthread_sigmask(SIG_UNBLOCK, &wake, &before);
     struct dma_buf_sync sync = {.flags = flags};
     int result, error = 0;
     do {
@@ -86,6 +90,7 @@ int dmabuf_sync_until(int fd, uint64_t flags, uint64_t deadline_ns) {
         if ((error == EINTR || error == EAGAIN) && passed(deadline_ns)) error = ETIMEDOUT;
     } while (error == EINTR || error == EAGAIN);
     timer_settime(thread_timer, 0, &off, NULL);
+    if (sigismember(&before, wake_signal)) pthread_sigmask(SIG_BLOCK, &wake, NULL);
     errno = error;
     return result;
 }

@@ -49,6 +49,7 @@ public final class DMABuffer: Sendable {
             }
             self.kind = .memfd
         default:
+            descriptor.closeElsewhere()
             throw DMABufError(.notADMABuf, "descriptor is \(kind), not a dma-buf")
         }
         do throws(Errno) {

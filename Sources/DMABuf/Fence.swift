@@ -36,7 +36,9 @@ public final class Fence: Sendable {
         case .syncFile: self.kind = .syncFile
         case .eventfd: self.kind = .eventfd
         case .pidfd: self.kind = .pidfd
-        default: throw DMABufError(.notADMABuf, "descriptor is \(kind), not a fence")
+        default:
+            descriptor.closeElsewhere()
+            throw DMABufError(.notADMABuf, "descriptor is \(kind), not a fence")
         }
         self.descriptor = descriptor
     }

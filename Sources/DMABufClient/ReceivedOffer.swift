@@ -25,11 +25,14 @@ public struct ReceivedOffer: Sendable {
     /// The longest that a fence may promise, whatever a peer says.
     public static let fenceLimit: Duration = .seconds(10)
 
-    /// Waits for the fences that `access` has to wait for, in the kernel's order of classes.
-    public func waitForFences(before access: Access) throws(DMABufError) {
+    /// Waits for the fences that `access` has to wait for, in the kernel's order of classes: each to its own deadline, and
+    /// none past `limit`.
+    public func waitForFences(
+        before access: Access, until limit: Deadline = Deadline(nanoseconds: .max)
+    ) throws(DMABufError) {
         let highest = Usage.waited(before: access)
         for promise in fences where promise.usage <= highest {
-            if case .failed(let error) = try promise.fence.wait(until: promise.deadline) {
+            if case .failed(let error) = try promise.fence.wait(until: min(promise.deadline, limit)) {
                 throw DMABufError(.failed, "the work that a fence stood for failed: \(error)", cause: error)
             }
         }

@@ -10,6 +10,8 @@ public struct Inventory: Sendable {
     public let buffers: [Buffer]
     /// Processes whose descriptors this user may not see.
     public let unreadableProcessCount: Int
+    /// Mappings that look like a dma-buf's and are left out: this process could make none of its own to compare with.
+    public let unverifiedMappingCount: Int
 
     public struct Buffer: Sendable {
         public let inode: UInt64

@@ -6,11 +6,11 @@ import SystemPackage
 /// Gathers buffers process by process.
 ///
 /// Rule: *A path proves nothing.* Anyone can call a file "/dmabuf:x". A descriptor counts if its fdinfo names an exporter,
-/// a mapping if its file is on the very filesystem that such a descriptor is on.
+/// a mapping if its file is on the filesystem that a dma-buf of our own is on. Nothing is called on the files themselves:
+/// between two looks their owner may put a hostile one in their place.
 struct InventoryCollector {
     private var buffers: [UInt64: Inventory.Buffer] = [:]
     private var mappings: [(process: Int, command: String, mapping: ProcFS.Mapping)] = []
-    private var dmaBufDevice: UInt64?
     var unreadableProcessCount = 0
 
     /// Looks at one process.
@@ -19,13 +19,12 @@ struct InventoryCollector {
         for (number, link) in try ProcFS.descriptorLinks(of: process) where link.starts(with: "/dmabuf:".utf8) {
             // nil if it was closed meanwhile.
             guard let info = try? FDInfo(process: process, descriptor: number), info.exporterName != nil,
-                let identity = try? ProcFS.identity(process: process, descriptor: number)
+                let inode = info.inode
             else { continue }
-            dmaBufDevice = identity.device
-            var buffer = buffers[identity.inode] ?? Inventory.Buffer(inode: identity.inode)
+            var buffer = buffers[inode] ?? Inventory.Buffer(inode: inode)
             buffer.learn(info)
             buffer.withHolder(process, command) { $0.descriptors.append(number) }
-            buffers[identity.inode] = buffer
+            buffers[inode] = buffer
         }
         for mapping in (try? ProcFS.mappings(of: process)) ?? [] where mapping.path.hasPrefix("/dmabuf:") {
             mappings.append((process, command, mapping))
@@ -34,17 +33,18 @@ struct InventoryCollector {
 
     /// Joins the mappings, once every process has been seen and the filesystem is known.
     consuming func finish() -> Inventory {
-        let device = mappings.isEmpty ? nil : dmaBufDevice ?? DMABufFilesystem.device()
-        for (process, command, mapping) in mappings where device == nil || mapping.device == device {
+        let device = mappings.isEmpty ? nil : DMABufFilesystem.device()
+        for (process, command, mapping) in mappings where mapping.device == device {
             var buffer = buffers[mapping.inode] ?? Inventory.Buffer(inode: mapping.inode)
-            if buffer.byteCount == nil, device != nil {
+            if buffer.byteCount == nil {
                 buffer.byteCount = ProcFS.byteCount(of: mapping, in: process)
             }
             buffer.withHolder(process, command) { $0.mappingCount += 1 }
             buffers[mapping.inode] = buffer
         }
         return Inventory(
-            buffers: buffers.values.sorted { $0.inode < $1.inode }, unreadableProcessCount: unreadableProcessCount)
+            buffers: buffers.values.sorted { $0.inode < $1.inode }, unreadableProcessCount: unreadableProcessCount,
+            unverifiedMappingCount: device == nil ? mappings.count : 0)
     }
 }
 

@@ -28,8 +28,7 @@ public struct ChildProcess: ~Copyable, Sendable {
     ///
     /// `noSuchFileOrDirectory` and `permissionDenied` are the command's. The corresponding C function is `posix_spawnp`.
     public init(
-        _ arguments: [String], environment: [String], descriptors: borrowing DescriptorList,
-        output: OutputTarget = .inherited
+        _ arguments: [CommandWord], environment: [CommandWord], descriptors: borrowing DescriptorList
     ) throws(Errno) {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
@@ -46,9 +45,6 @@ public struct ChildProcess: ~Copyable, Sendable {
             staged.append(adopting: try valueOrErrno { fcntl(number, F_DUPFD_CLOEXEC, top) })
             unsafe posix_spawn_file_actions_adddup2(&actions, staged.number(at: index), 3 + CInt(index))
         }
-        if case .discarded = output {
-            unsafe posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0)
-        }
         let process = try unsafe withCStrings(arguments) { (argv) throws(Errno) in
             try unsafe withCStrings(environment) { (envp) throws(Errno) in
                 var process: pid_t = 0
@@ -58,12 +54,16 @@ public struct ChildProcess: ~Copyable, Sendable {
             }
         }
         _ = staged.count  // kept open until the child has its copies
-        let pidfd = try PidFD(process)
+        let pidfd: PidFD
+        do throws(Errno) { pidfd = try PidFD(process) } catch {
+            // Unwatched it would outlive us.
+            kill(process, SIGKILL)
+            waitpid(process, nil, 0)
+            throw error
+        }
         self.processID = process
         self.pidfd = pidfd
     }
-
-    public enum OutputTarget: Sendable { case inherited, discarded }
 
     /// Readable once the process has ended.
     public var descriptor: Descriptor {
@@ -94,7 +94,11 @@ public struct ChildProcess: ~Copyable, Sendable {
         try poller.add(signals.descriptor, token: 1)
         while true {
             switch try poller.next(until: .after(.seconds(3600))) {
-            case 0: return try reap()
+            case 0:
+                let ending = try reap()
+                // What came after its end is nobody's any more, and not ours.
+                while signals.next() != nil {}
+                return ending
             case 1:
                 // The terminal has told the child by itself.
                 while let signal = signals.next() {
@@ -129,15 +133,22 @@ public enum OwnProcess {
     public static var processID: Int32 { getpid() }
     public static var userID: UInt32 { getuid() }
 
-    /// This process's environment as `NAME=VALUE`.
-    public static var environment: [String] {
-        var entries: [String] = []
+    /// This process's environment as `NAME=VALUE`, byte for byte.
+    public static var environment: [CommandWord] {
+        var entries: [CommandWord] = []
         var position = unsafe environ
         while let entry = unsafe position.pointee {
-            unsafe entries.append(String(cString: entry))
+            unsafe entries.append(CommandWord(copying: entry))
             unsafe position += 1
         }
         return entries
+    }
+
+    /// This process's arguments, byte for byte, its own name first.
+    public static var arguments: [CommandWord] {
+        (0..<Int(CommandLine.argc)).compactMap { index in
+            unsafe CommandLine.unsafeArgv[index].map { unsafe CommandWord(copying: $0) }
+        }
     }
 
     /// The value of an environment variable.
@@ -159,11 +170,20 @@ private func setPlainSignals(_ attributes: inout posix_spawnattr_t) {
 }
 
 private func withCStrings<Result>(
-    _ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) throws(Errno) -> Result
+    _ words: [CommandWord], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) throws(Errno) -> Result
 ) throws(Errno) -> Result {
-    var pointers: [UnsafeMutablePointer<CChar>?] = unsafe strings.map { unsafe strdup($0) } + [nil]
+    var pointers: [UnsafeMutablePointer<CChar>?] = unsafe []
+    for word in words { unsafe pointers.append(copyOfCString(word.bytes)) }
+    unsafe pointers.append(nil)
     defer { unsafe pointers.forEach { unsafe free($0) } }
     return try unsafe pointers.withUnsafeMutableBufferPointer { (buffer) throws(Errno) in
         try unsafe body(buffer.baseAddress!)
+    }
+}
+
+/// A C string in memory of its own, for `free`.
+private func copyOfCString(_ bytes: [UInt8]) -> UnsafeMutablePointer<CChar>? {
+    unsafe (bytes + [0]).withUnsafeBufferPointer { buffer in
+        unsafe buffer.withMemoryRebound(to: CChar.self) { unsafe strdup($0.baseAddress!) }
     }
 }

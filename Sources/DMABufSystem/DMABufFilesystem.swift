@@ -5,6 +5,15 @@ import CDMABuf
 /// The filesystem magic of dma-bufs, `DMA_BUF_MAGIC` ("DMAB").
 private let dmaBufMagic: UInt64 = 0x444d_4142
 
+/// `TMPFS_MAGIC`: where ordinary memory files live. One of huge pages lives in hugetlbfs.
+private let tmpfsMagic: UInt64 = 0x0102_1994
+
+/// Whether a memory file has ordinary pages. Only after its seals could be read, which shows that it is the kernel's.
+func hasOrdinaryPages(_ number: CInt) -> Bool {
+    var type: UInt64 = 0
+    return unsafe dmabuf_statfs_type(number, &type) == 0 && type == tmpfsMagic
+}
+
 /// Whether the file lives in the kernel's dma-buf filesystem. Only after link and fdinfo have said as much: on a hostile
 /// file `fstatfs` blocks.
 func isDMABufFilesystem(_ number: CInt) -> Bool {

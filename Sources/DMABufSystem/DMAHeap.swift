@@ -32,6 +32,8 @@ public struct DMAHeap: ~Copyable, Sendable {
         return Descriptor(adopting: CInt(bitPattern: request.fd))
     }
 
-    /// The heaps of this machine, by name.
-    public static var names: [String] { Folder.names(folder).sorted() }
+    /// The heaps of this machine by name, ordinary memory ("system") before what is scarce.
+    public static var names: [String] {
+        Folder.names(folder).sorted { ($0 == "system" ? 0 : 1, $0) < ($1 == "system" ? 0 : 1, $1) }
+    }
 }

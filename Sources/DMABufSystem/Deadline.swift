@@ -50,7 +50,8 @@ extension Duration {
         guard self > .zero else { return 0 }
         let (seconds, attoseconds) = components
         let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        return overflow ? UInt64(Int64.max) : UInt64(product &+ attoseconds / 1_000_000_000) & UInt64(Int64.max)
+        let (sum, overflowToo) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
+        return overflow || overflowToo ? UInt64(Int64.max) : UInt64(sum)
     }
 }
 

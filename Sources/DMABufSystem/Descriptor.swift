@@ -25,6 +25,12 @@ public struct Descriptor: ~Copyable, Sendable {
         try nothingOrErrno(retryOnInterrupt: false) { Glibc.close(number) }
     }
 
+    /// Closes what a stranger sent and nobody here recognised: in a short-lived process, for a hostile file can make
+    /// `close` wait for ever, even across SIGKILL. Where no process can be made, it is closed here.
+    public consuming func closeElsewhere() {
+        closeStranger(release())
+    }
+
     /// Another descriptor of the same open file, closed on exec.
     ///
     /// The corresponding C call is `fcntl(F_DUPFD_CLOEXEC)`.
@@ -145,4 +151,8 @@ package func closeOwned(_ number: CInt) {
     if Glibc.close(number) == -1, errno == EBADF {
         preconditionFailure("descriptor \(number) was closed by someone who did not own it")
     }
+}
+
+func closeStranger(_ number: CInt) {
+    if dmabuf_close_elsewhere(number) != 0 { closeOwned(number) }
 }

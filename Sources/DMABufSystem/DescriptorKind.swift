@@ -28,10 +28,16 @@ public enum DescriptorKind: Equatable, Sendable {
             let info = try FDInfo(ofNumber: number)
             if info.exporterName != nil, isDMABufFilesystem(number) { self = .dmaBuf }
         } else if link.starts(with: "/memfd:".utf8) {
-            if (try? MemFD.seals(ofNumber: number)) != nil { self = .memfd }
+            // Of huge pages its owner can take away even sealed memory: a hole is filled from a pool that can be empty.
+            if (try? MemFD.seals(ofNumber: number)) != nil, hasOrdinaryPages(number) { self = .memfd }
         } else if let kind = Self.anonymousInodes[String(decoding: link, as: UTF8.self)] {
             self = kind
         }
+    }
+
+    /// Whether the kernel itself is behind the file, so that closing it waits for nobody.
+    var isKnown: Bool {
+        if case .other = self { false } else { true }
     }
 
     /// No path on disk can look like these: a path starts with a slash.
@@ -57,12 +63,18 @@ extension DescriptorKind: CustomStringConvertible {
 }
 
 extension String {
+    /// The text in quotation marks, and nothing in it that could end them.
+    public var quotedForDisplay: String {
+        let text = escapedForDisplay.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }.joined()
+        return "\"\(text)\""
+    }
+
     /// The text with control characters as `\xNN`, so that a hostile name can neither break a line nor drive a terminal.
     public var escapedForDisplay: String {
         var escaped = ""
         for scalar in unicodeScalars {
             let value = scalar.value
-            if value < 0x20 || (0x7f...0x9f).contains(value) || (0x200e...0x200f).contains(value)
+            if value < 0x20 || (0x7f...0x9f).contains(value) || value == 0x061c || (0x200e...0x200f).contains(value)
                 || (0x2028...0x202e).contains(value) || (0x2066...0x2069).contains(value)
             {
                 escaped += value < 0x100 ? "\\x" + hex(value, digits: 2) : "\\u" + hex(value, digits: 4)

@@ -12,11 +12,26 @@ public struct DescriptorList: ~Copyable, Sendable {
     private var more: [CInt] = []
     private var total = 0
     private var taken = 0
+    private let areStrange: Bool
 
-    public init() {}
+    public init() {
+        areStrange = false
+    }
+
+    /// For what came from a peer: what nobody takes is closed with care, see ``Descriptor/closeElsewhere()``.
+    init(ofStrangers: Void) {
+        areStrange = true
+    }
 
     deinit {
-        for index in taken..<total { closeOwned(index < 4 ? few[index] : more[index - 4]) }
+        for index in taken..<total {
+            let number = index < 4 ? few[index] : more[index - 4]
+            if areStrange, (try? DescriptorKind(ofNumber: number))?.isKnown != true {
+                closeStranger(number)
+            } else {
+                closeOwned(number)
+            }
+        }
     }
 
     /// How many are still in the list.

@@ -44,6 +44,15 @@ public enum FileType: Sendable {
         }
     }
 
+    /// The permission bits of what lies at `path`.
+    ///
+    /// The corresponding C function is `lstat`, field `st_mode`.
+    public static func permissions(_ path: String) throws(Errno) -> UInt32 {
+        var status = stat()
+        try nothingOrErrno { unsafe lstat(path, &status) }
+        return status.st_mode & 0o7777
+    }
+
     /// The corresponding C function is `unlink`.
     public static func remove(_ path: String) throws(Errno) {
         try nothingOrErrno { unsafe unlink(path) }

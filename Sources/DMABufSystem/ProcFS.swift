@@ -49,22 +49,19 @@ public enum ProcFS {
         return bytes.split(separator: 0x0a).compactMap { Mapping(parsing: String(decoding: $0, as: UTF8.self)) }
     }
 
-    /// The size in bytes of the file behind a mapping: needs root, nil otherwise.
+    /// The size in bytes of the file behind a mapping: needs root, nil otherwise. It cannot be held by a hostile file.
     public static func byteCount(of mapping: Mapping, in process: Int) -> UInt64? {
         let range = "\(String(mapping.start, radix: 16))-\(String(mapping.end, radix: 16))"
-        var status = stat()
-        guard unsafe stat("/proc/\(process)/map_files/\(range)", &status) == 0 else { return nil }
-        return UInt64(status.st_size)
+        guard let file = try? identity("/proc/\(process)/map_files/\(range)"), file.identity.inode == mapping.inode
+        else { return nil }
+        return file.byteCount
     }
 
-    /// Device and inode of an open file of another process. Only for one whose fdinfo says that it is a dma-buf: a
-    /// hostile file can block here.
-    ///
-    /// The corresponding C function is `stat` on `/proc/<pid>/fd/<fd>`.
-    public static func identity(process: Int, descriptor: Int) throws(Errno) -> FileIdentity {
-        var status = stat()
-        try nothingOrErrno { unsafe stat("/proc/\(process)/fd/\(descriptor)", &status) }
-        return FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+    /// The corresponding C call is `statx(AT_STATX_DONT_SYNC)`, which asks no file server.
+    private static func identity(_ path: String) throws(Errno) -> (identity: FileIdentity, byteCount: UInt64) {
+        var (device, inode, size): (UInt64, UInt64, UInt64) = (0, 0, 0)
+        try nothingOrErrno { unsafe dmabuf_identity(path, &device, &inode, &size) }
+        return (FileIdentity(device: device, inode: inode), size)
     }
 
     /// The command's name (at most 15 bytes), nil if the process has ended.

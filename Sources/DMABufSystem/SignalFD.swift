@@ -51,6 +51,8 @@ public enum SignalNumber: Int32, Sendable {
     case interrupt = 2
     case quit = 3
     case kill = 9
+    case user1 = 10
+    case user2 = 12
     case terminate = 15
     case stop = 19
     case resume = 18

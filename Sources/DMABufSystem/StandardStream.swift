@@ -7,7 +7,8 @@ public import SystemPackage
 public enum StandardStream: Sendable {
     case output, error
 
-    /// Writes all of `text`. A reader that has gone is an error (`brokenPipe`) and no signal: see ``ignoreBrokenPipes()``.
+    /// Writes all of `text`. A reader that has gone is an error (`brokenPipe`) once ``prepareProcess()`` was called, and
+    /// a signal that ends the process before that.
     ///
     /// The corresponding C function is `write`.
     public func write(_ text: String) throws(Errno) {
@@ -22,8 +23,15 @@ public enum StandardStream: Sendable {
         _ = stream.release()
     }
 
-    /// The corresponding C call is `signal(SIGPIPE, SIG_IGN)`.
-    public static func ignoreBrokenPipes() {
+    /// What a program does first, before it opens anything. A standard stream that is closed becomes `/dev/null`: else the
+    /// next file opened would take its number, and be written to. SIGPIPE is an error instead. SIGCHLD is as at the start of
+    /// a session: ignored, it would lose the status of every child.
+    public static func prepareProcess() {
+        for number: CInt in 0...2 where fcntl(number, F_GETFD) == -1 {
+            // The lowest free number, which is this one.
+            _ = unsafe open("/dev/null", number == 0 ? O_RDONLY : O_WRONLY)
+        }
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGCHLD, SIG_DFL)
     }
 }

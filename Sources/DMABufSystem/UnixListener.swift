@@ -35,6 +35,24 @@ public struct UnixListener: ~Copyable, Sendable {
     /// The corresponding C function is `accept4`.
     public borrowing func accept(until deadline: Deadline) throws(Errno) -> UnixSocket {
         if try Poll.wait(descriptor, for: .readable, until: deadline).isEmpty { throw .timedOut }
+        return try accept()
+    }
+
+    /// As above; `interrupted` when a signal has arrived, which stays to be read.
+    public borrowing func accept(
+        until deadline: Deadline, unless signals: borrowing SignalFD
+    ) throws(Errno) -> UnixSocket {
+        let poller = try Poller()
+        try poller.add(descriptor, token: 0)
+        try poller.add(signals.descriptor, token: 1)
+        switch try poller.next(until: deadline) {
+        case 0: return try accept()
+        case nil: throw .timedOut
+        default: throw .interrupted
+        }
+    }
+
+    private borrowing func accept() throws(Errno) -> UnixSocket {
         let number = descriptor.number
         return UnixSocket(socket: Descriptor(adopting: try valueOrErrno { dmabuf_accept(number) }))
     }

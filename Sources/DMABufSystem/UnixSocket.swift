@@ -24,6 +24,8 @@ public struct UnixSocket: ~Copyable, Sendable {
             try integerOption(number, SO_DOMAIN) == AF_UNIX,
             try integerOption(number, SO_TYPE) == CInt(SOCK_SEQPACKET.rawValue)
         else { throw .invalidArgument }
+        // Options of a former owner would bring more than SCM_RIGHTS, and take the room of descriptors.
+        for option in [SO_PASSCRED, soPassPIDFD] { setOption(number, option, 0) }
         self.descriptor = descriptor
     }
 
@@ -236,6 +238,14 @@ private func integerOption(_ number: CInt, _ option: CInt) throws(Errno) -> CInt
     return value
 }
 
+/// `SO_PASSPIDFD`, Linux 6.5: newer than Debian 12's headers. Older kernels answer an error, which says the same.
+private let soPassPIDFD: CInt = 76
+
+private func setOption(_ number: CInt, _ option: CInt, _ value: CInt) {
+    var value = value
+    unsafe setsockopt(number, SOL_SOCKET, option, &value, socklen_t(MemoryLayout<CInt>.size))
+}
+
 /// Bounds `connect`, which waits where the listener's queue is full; messages are sent without waiting in any case.
 ///
 /// The corresponding C call is `setsockopt(SO_SNDTIMEO)`.
@@ -248,7 +258,7 @@ private func setSendTimeout(_ number: CInt, _ duration: Duration) throws(Errno) 
 
 /// Takes every descriptor out of the control data; the kernel may send more than one block.
 private func takeDescriptors(_ message: inout msghdr) -> DescriptorList {
-    var descriptors = DescriptorList()
+    var descriptors = DescriptorList(ofStrangers: ())
     var header = unsafe dmabuf_cmsg_first(&message)
     while let current = unsafe header {
         if unsafe current.pointee.cmsg_level == SOL_SOCKET, unsafe current.pointee.cmsg_type == CInt(SCM_RIGHTS) {

@@ -15,7 +15,10 @@ public enum VGEM {
 
     /// Whether a node is vgem's, by its device in sysfs: needs no permission to open it.
     public static func owns(_ node: String) -> Bool {
-        guard let link = try? Sysfs.link("/sys/class/drm/\(node)/device") else { return false }
+        guard let link = try? Sysfs.link("/sys/class/drm/\(node)/device") else {
+            // A container may hide /sys: then only opening it tells.
+            return (try? DRMNode(node).driver) == driver
+        }
         return String(decoding: link, as: UTF8.self).split(separator: "/").last == "vgem"
     }
 

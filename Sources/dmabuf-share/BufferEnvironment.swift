@@ -39,24 +39,28 @@ struct BufferEnvironment: ~Copyable {
     ].map { "DMABUF_\($0)=" }
 
     /// This process's environment with ours in place of any description that was there.
-    private var environment: [String] {
+    private var environment: [CommandWord] {
         OwnProcess.environment.filter { entry in !Self.names.contains { entry.hasPrefix($0) } }
-            + variables.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+            + variables.sorted { $0.key < $1.key }.map { CommandWord("\($0.key)=\($0.value)") }
     }
 
     /// Runs a command with the buffer and waits for its end; the status is its own. Only its terminal's signals and
     /// those sent to it end it: this process stays until then.
-    func run(_ command: [String]) throws(DMABufError) -> Int32 {
+    func run(_ command: [CommandWord]) throws(DMABufError) -> Int32 {
         do throws(Errno) {
-            let signals = try SignalFD([.terminate, .hangUp, .interrupt, .quit])
+            let signals = try SignalFD([.terminate, .hangUp, .interrupt, .quit, .user1, .user2])
             let child = try ChildProcess(command, environment: environment, descriptors: descriptors)
             return try child.wait(forwarding: signals).status
         } catch {
+            let name = command[0].description.escapedForDisplay
             switch error {
-            case .noSuchFileOrDirectory, .permissionDenied:
-                note("cannot run \(command[0].escapedForDisplay): \(error)")
-                return error == .permissionDenied ? Status.notExecutable : Status.notFound
-            default: throw .system("run \(command[0].escapedForDisplay)", error)
+            case .noSuchFileOrDirectory, .notDirectory:
+                note("cannot run \(name): \(error)")
+                return Status.notFound
+            case .permissionDenied, .execFormatError, .isDirectory:
+                note("cannot run \(name): \(error)")
+                return Status.notExecutable
+            default: throw .system("run \(name)", error)
             }
         }
     }

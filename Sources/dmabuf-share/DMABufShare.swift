@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import DMABufSystem
 
 @main
+enum Program {
+    static func main() {
+        StandardStream.prepareProcess()
+        DMABufShare.main()
+    }
+}
+
 struct DMABufShare: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "dmabuf-share",

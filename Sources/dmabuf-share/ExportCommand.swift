@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import DMABuf
+import DMABufSystem
 
 struct ExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -28,10 +29,15 @@ struct ExportCommand: ParsableCommand {
         if command.isEmpty { throw ValidationError("Name a command to run behind --.") }
     }
 
+    /// COMMAND as it was given, byte for byte; the parser has made text of it.
+    private var commandWords: [CommandWord] {
+        OwnProcess.arguments.suffix(command.count)
+    }
+
     func run() throws {
         try reporting(json: json) {
             let made = try buffer.make()
-            throw ExitCode(try BufferEnvironment(made, name: buffer.name).run(command))
+            throw ExitCode(try BufferEnvironment(made, name: buffer.name).run(commandWords))
         }
     }
 }

@@ -55,6 +55,7 @@ struct InventoryReport: Report {
     let buffers: [Buffer]
     let totalBytes: UInt64
     let unreadableProcesses: Int
+    private let unverifiedMappings: Int
 
     struct Buffer: Encodable {
         let inode: UInt64
@@ -63,6 +64,19 @@ struct InventoryReport: Report {
         let name: String?
         let count: Int?
         let holders: [Holder]
+
+        enum CodingKeys: CodingKey { case inode, size, exporter, name, count, holders }
+
+        /// Every key is always there: what is not known is null.
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(inode, forKey: .inode)
+            try container.encode(size, forKey: .size)
+            try container.encode(exporter, forKey: .exporter)
+            try container.encode(name, forKey: .name)
+            try container.encode(count, forKey: .count)
+            try container.encode(holders, forKey: .holders)
+        }
     }
 
     struct Holder: Encodable {
@@ -89,6 +103,7 @@ struct InventoryReport: Report {
         }
         totalBytes = inventory.totalByteCount
         unreadableProcesses = inventory.unreadableProcessCount
+        unverifiedMappings = inventory.unverifiedMappingCount
     }
 
     var text: String {
@@ -96,7 +111,7 @@ struct InventoryReport: Report {
         for buffer in buffers {
             table.add([
                 "\(buffer.inode)", buffer.size.map(humanBytes) ?? "?", buffer.exporter ?? "?",
-                buffer.name.map { "\"\($0.escapedForDisplay)\"" } ?? "-", buffer.count.map(String.init) ?? "?",
+                buffer.name.map(\.quotedForDisplay) ?? "-", buffer.count.map(String.init) ?? "?",
                 buffer.holders.map(\.text).joined(separator: ", "),
             ])
         }
@@ -104,6 +119,9 @@ struct InventoryReport: Report {
         lines += "\(buffers.count) dma-buf(s), \(humanBytes(totalBytes)) in all"
         if unreadableProcesses > 0 {
             lines += "; \(unreadableProcesses) process(es) of others could not be looked at (run as root to see all)"
+        }
+        if unverifiedMappings > 0 {
+            lines += "; \(unverifiedMappings) mapping(s) could not be verified and are left out (run as root)"
         }
         return lines + "\n"
     }
@@ -114,6 +132,6 @@ extension InventoryReport.Holder {
         var how: [String] = []
         if !fds.isEmpty { how.append("fd \(fds.map(String.init).joined(separator: " "))") }
         if mappings > 0 { how.append("\(mappings) mapping(s)") }
-        return "\(command.escapedForDisplay)[\(pid)] (\(how.joined(separator: ", ")))"
+        return "\(pid) \(command.quotedForDisplay) (\(how.joined(separator: ", ")))"
     }
 }

@@ -16,6 +16,7 @@ struct PassedReport: Report {
     let peerPid: Int32
     let peerUid: UInt32
     let importer: String?
+    private let byteCount: UInt64
     private let verb: String
 
     struct Image: Encodable {
@@ -41,6 +42,7 @@ struct PassedReport: Report {
         exporter = buffer.memory[0].exporterName
         inodes = buffer.memory.map(\.inode)
         sizes = buffer.description.sizes
+        byteCount = buffer.description.byteCount
         self.name = name
         self.checksum = checksum?.description
         peerPid = peer.process
@@ -56,7 +58,7 @@ struct PassedReport: Report {
     }
 
     var text: String {
-        var parts = ["\(verb) \(kind) of \(humanBytes(sizes.reduce(0, +))) from \(exporter)"]
+        var parts = ["\(verb) \(kind) of \(humanBytes(byteCount)) from \(exporter)"]
         if let image { parts.append("\(image.width)x\(image.height) \(image.fourcc)") }
         if !name.isEmpty { parts.append("\"\(name)\"") }
         if let importer { parts.append("imported into \(importer)") }

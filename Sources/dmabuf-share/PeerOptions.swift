@@ -16,20 +16,34 @@ struct PeerOptions: ParsableArguments {
     var json = false
 }
 
-/// How `send` and `receive` reach each other.
-enum PeerAddress {
-    /// Meets the other process at a path, or takes over an inherited socket ("fd:3"), and greets it.
-    static func connect(_ address: String, until deadline: Deadline) throws(DMABufError) -> BufferPeer {
+/// How `send` and `receive` reach each other. Made first of all: an inherited number belongs to whoever started us only
+/// until something else is opened.
+struct PeerAddress: ~Copyable {
+    private let text: String
+    private var inherited: UnixSocket?
+
+    /// A path, or "fd:N", which is taken over at once.
+    init(_ text: String) throws(DMABufError) {
+        self.text = text
+        inherited = nil
+        guard text.hasPrefix("fd:") else { return }
+        do throws(Errno) {
+            guard let number = Int(text.dropFirst(3)) else { throw .invalidArgument }
+            inherited = try UnixSocket(adopting: .inherited(number))
+        } catch {
+            throw Self.explanation(of: error, text)
+        }
+    }
+
+    /// Meets the other process, or uses the inherited socket, and greets. A signal that ends the program while it waits
+    /// ends it after the socket's file is gone.
+    consuming func connect(until deadline: Deadline) throws(DMABufError) -> BufferPeer {
+        if let socket = inherited.take() { return try BufferPeer(socket, until: deadline) }
         let socket: UnixSocket
         do throws(Errno) {
-            if address.hasPrefix("fd:") {
-                guard let number = Int(address.dropFirst(3)) else { throw .invalidArgument }
-                socket = try UnixSocket(adopting: .inherited(number))
-            } else {
-                socket = try Rendezvous.meet(at: address, until: deadline)
-            }
+            socket = try Rendezvous.meet(at: text, until: deadline, unless: SignalFD.termination())
         } catch {
-            throw explanation(of: error, address)
+            throw Self.explanation(of: error, text)
         }
         return try BufferPeer(socket, until: deadline)
     }

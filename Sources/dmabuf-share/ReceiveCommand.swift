@@ -36,11 +36,12 @@ struct ReceiveCommand: ParsableCommand {
 
     func run() throws {
         try reporting(json: options.json) {
+            let address = try PeerAddress(from)
             let importer = try into.map { name throws(DMABufError) in try ImporterBackend.open(name.text) }
             let deadline = Deadline.after(options.timeout.duration)
-            var peer = try PeerAddress.connect(from, until: deadline)
+            var peer = try address.connect(until: deadline)
             let offer = try peer.nextOffer(until: deadline) { importer?.exclusion(of: $0) }
-            try offer.waitForFences(before: .read)
+            try offer.waitForFences(before: .read, until: deadline)
             if let importer {
                 for memory in offer.buffer.memory { try importer.attach(memory, for: offer.access).detach() }
             }

@@ -32,10 +32,11 @@ struct SendCommand: ParsableCommand {
 
     func run() throws {
         try reporting(json: options.json) {
+            let address = try PeerAddress(to)
             let deadline = Deadline.after(options.timeout.duration)
             let made = try buffer.make()
             let checksum = try made.checksum()
-            var peer = try PeerAddress.connect(to, until: deadline)
+            var peer = try address.connect(until: deadline)
             try peer.offer(
                 made, for: readOnly ? .read : .readWrite, named: buffer.name ?? "", checksum: checksum, until: deadline)
             try emit(

@@ -162,7 +162,7 @@ static size_t character(const uint8_t *bytes, size_t left)
         value = value << 6 | (bytes[i] & 0x3f);
     }
     bool control = value < 0x20 || (value >= 0x7f && value <= 0x9f);
-    bool turning = value == 0x200e || value == 0x200f || (value >= 0x2028 && value <= 0x202e) ||
+    bool turning = value == 0x61c || value == 0x200e || value == 0x200f || (value >= 0x2028 && value <= 0x202e) ||
                    (value >= 0x2066 && value <= 0x2069);
     bool surrogate = value >= 0xd800 && value <= 0xdfff;
     return control || turning || surrogate || value < least[length] || value > 0x10ffff ? 0 : length;

@@ -88,7 +88,7 @@ class Reader:
             text = self.take(f"{count}s").decode("utf-8") if count else ""
         except UnicodeDecodeError:
             raise Ended(MALFORMED, "a text is not UTF-8") from None
-        if re.search("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]", text):
+        if re.search("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", text):
             raise Ended(MALFORMED, "a text has control characters")
         return text
 

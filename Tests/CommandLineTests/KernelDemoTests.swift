@@ -10,7 +10,9 @@ struct KernelDemoTests {
         let run = try Tool.run("demo", "--from", name)
         #expect(run.status == 0, "\(run.output)\(run.errors)")
         #expect(!run.output.contains("  failed "))
-        for step in ["export", "pass", "receive", "fence pending", "write", "fence", "read", "kill", "survive", "end"] {
+        for step in [
+            "export", "pass", "receive", "fence pending", "write", "fence  ", "read", "kill", "survive", "end",
+        ] {
             #expect(run.output.contains("  ok      \(step) "), "\(step)")
         }
         let closing = run.output.split(separator: "\n").last ?? ""

@@ -39,6 +39,7 @@ struct KernelInspectTests {
         #expect(!table.output.unicodeScalars.contains { $0.value == 0x1b || $0.value == 7 })
         #expect(lines[1].contains("drm"))
         #expect(!lines[1].contains("  99  "))
+        #expect(lines[1].split(separator: "\"").count >= 3, "the name is in quotation marks")
         let json = try held(
             "$TOOL inspect $$ --json | python3 -c 'import json,sys; print(json.load(sys.stdin)[\"buffers\"][0][\"name\"] == sys.argv[1])' \"$NAME\""
                 .replacing("$NAME", with: "$(printf %b \(escaped(name)))"), name: name)
@@ -50,17 +51,17 @@ struct KernelInspectTests {
         let script = """
             import mmap, os, subprocess
             view = mmap.mmap(3, 65536)
-            os.close(3)
+            for number in range(3, 64):
+                try: os.close(number)
+                except OSError: pass
             print(subprocess.run([os.environ["TOOL"], "inspect", str(os.getpid()), "--json"], capture_output=True, text=True).stdout)
             """
         let run = try Running(
             [Tool.path, "export", "--from", "vgem", "--size", "64K", "--", "python3", "-c", script],
             environment: ["TOOL": Tool.path]
         ).finish()
-        // Python's mmap keeps a duplicate of its own: a holder by descriptor and by mapping.
-        #expect(
-            run.output.contains(#""mappings":1"#) && run.output.contains(#""size":65536"#), "\(run.output)\(run.errors)"
-        )
+        #expect(run.output.contains(#""fds":[],"mappings":1"#), "\(run.output)\(run.errors)")
+        #expect(run.output.contains(#""size":65536"#) && run.output.contains(#""count":null"#), "\(run.output)")
     }
 
     @Test(.requires("root")) func aFileThatIsCalledLikeABufferIsNone() throws {

@@ -60,7 +60,7 @@ struct SendReceiveTests {
         #expect(FileType(at: socket) == .missing)
     }
 
-    @Test func anImporterThatCannotIsARefusal() throws {
+    @Test func theReceiverCanImport() throws {
         let script = """
             \(Tool.path) send --to \(socket) --from memfd --size 8192 --timeout 20 >/dev/null &
             \(Tool.path) receive --from \(socket) --into cpu --timeout 20; status=$?; wait $!; exit $status

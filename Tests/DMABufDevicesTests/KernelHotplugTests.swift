@@ -78,7 +78,8 @@ struct KernelHotplugTests {
         let program = String(decoding: try Sysfs.link("/proc/self/exe"), as: UTF8.self)
         let tool = program.split(separator: "/").dropLast().map { "/\($0)" }.joined() + "/dmabuf-share"
         let arguments = ["sh", "-c", script, "sh", tool, try VGEM.open().name]
-        let child = try ChildProcess(arguments, environment: OwnProcess.environment, descriptors: DescriptorList())
+        let child = try ChildProcess(
+            CommandWord.words(arguments), environment: OwnProcess.environment, descriptors: DescriptorList())
         #expect(try child.wait(until: .after(.seconds(90))) == .exited(0))
     }
 

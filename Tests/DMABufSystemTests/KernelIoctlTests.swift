@@ -159,7 +159,7 @@ struct KernelSyncFileTests {
         }
     }
 
-    @Test func aConflictingFenceIsRefusedAndALateSignalToo() throws {
+    @Test func aConflictingFenceIsRefused() throws {
         let buffer = try VGEMBuffer()
         let fence = try VGEM.attachFence(to: buffer.gem, write: true)
         #expect(throws: Errno.resourceBusy) { try VGEM.attachFence(to: buffer.gem, write: true).signal() }

@@ -10,7 +10,8 @@ struct ProcessTests {
     private func start(_ script: String, _ descriptors: borrowing DescriptorList = DescriptorList()) throws
         -> ChildProcess
     {
-        try ChildProcess(["sh", "-c", script], environment: ["PATH=/bin:/usr/bin"], descriptors: descriptors)
+        try ChildProcess(
+            ["sh", "-c", CommandWord(script)], environment: ["PATH=/bin:/usr/bin"], descriptors: descriptors)
     }
 
     @Test func exitStatusAndSignalAreTold() throws {

@@ -127,6 +127,7 @@ struct UnixSocketTests {
         let path = "/tmp/dmabuf-share-test-\(OwnProcess.processID).sock"
         do {
             let listener = try UnixListener(path)
+            #expect(try FileType.permissions(path) == 0o600, "nobody else may connect")
             #expect(throws: Errno.addressInUse) { _ = try UnixListener(path).path }
             let client = try UnixSocket.connect(to: path, until: .after(Self.soon))
             let server = try listener.accept(until: .after(Self.soon))

@@ -70,7 +70,8 @@ extension SplitMix64 {
         var count = 0
         while count < wanted {
             let ranges: [ClosedRange<UInt32>] = [
-                0x20...0x7e, 0xa0...0x7ff, 0x800...0x200d, 0x2070...0xd7ff, 0xe000...0xffff, 0x10000...0x10ffff,
+                0x20...0x7e, 0xa0...0x61b, 0x61d...0x7ff, 0x800...0x200d, 0x2070...0xd7ff, 0xe000...0xffff,
+                0x10000...0x10ffff,
             ]
             let value = UInt32.random(in: ranges.randomElement(using: &self)!, using: &self)
             let scalar = Unicode.Scalar(value)!

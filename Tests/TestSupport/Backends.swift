@@ -12,7 +12,11 @@ public enum Backends {
 
     public static let importers: [String] = names(
         ImporterBackend.probeAll().filter { (try? $0.result.get()) != nil }.map(\.name),
-        required: ImporterBackend.isName)
+        required: { _ in false }, extra: requiredNodes)
+
+    /// A card that must be there to export from must be there to import into.
+    private static let requiredNodes =
+        Machine.required.filter { $0.hasPrefix("dumb:") }.map { "drm:\($0.dropFirst(5))" }
 
     public static var realExporters: [String] { exporters.filter { $0 != "memfd" } }
 
@@ -21,7 +25,9 @@ public enum Backends {
         try ExporterBackend.open(exporter).export(.bytes(count)).memory[0]
     }
 
-    private static func names(_ found: [String], required isName: (String) -> Bool) -> [String] {
-        found + Machine.required.filter { isName($0) && !found.contains($0) }.sorted()
+    private static func names(
+        _ found: [String], required isName: (String) -> Bool, extra: [String] = []
+    ) -> [String] {
+        found + (Machine.required.filter(isName) + extra).filter { !found.contains($0) }.sorted()
     }
 }

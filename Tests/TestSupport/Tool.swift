@@ -21,9 +21,10 @@ public struct Running: ~Copyable {
         descriptors: borrowing DescriptorList = DescriptorList()
     ) throws {
         let folder = try TemporaryFolder.make()
-        let entries = OwnProcess.environment + environment.map { "\($0.key)=\($0.value)" }
+        let entries = OwnProcess.environment + environment.map { CommandWord("\($0.key)=\($0.value)") }
         let child = try ChildProcess(
-            ["sh", "-c", "exec \"$@\" >\(folder)/out 2>\(folder)/err", "sh"] + arguments, environment: entries,
+            CommandWord.words(["sh", "-c", "exec \"$@\" >\(folder)/out 2>\(folder)/err", "sh"] + arguments),
+            environment: entries,
             descriptors: descriptors)
         self.folder = folder
         self.child = child
@@ -74,7 +75,9 @@ public enum TemporaryFolder {
 
     public static func remove(_ path: String) {
         guard path.hasPrefix("/tmp/dmabuf-share-test.") else { return }
-        _ = try? ChildProcess(["rm", "-rf", path], environment: OwnProcess.environment, descriptors: DescriptorList())
-            .wait(until: .after(.seconds(10)))
+        _ = try? ChildProcess(
+            ["rm", "-rf", CommandWord(path)], environment: OwnProcess.environment, descriptors: DescriptorList()
+        )
+        .wait(until: .after(.seconds(10)))
     }
 }

@@ -97,6 +97,14 @@ int dmabuf_pidfd_open(int pid);                          // pidfd_open(pid, 0)
 int dmabuf_pidfd_send_signal(int pidfd, int signal);     // pidfd_send_signal(pidfd, signal, NULL, 0)
 int dmabuf_statfs_type(int fd, uint64_t *type);          // fstatfs(fd): f_type alone, whose C type varies
 
+// statx without asking the file's server: a hostile FUSE file cannot hold it. st_dev, st_ino and st_size.
+int dmabuf_identity(const char *path, uint64_t *device, uint64_t *inode, uint64_t *size);
+
+// Closes fd in a short-lived process that shares our descriptor table. close() of a hostile FUSE file waits for its
+// server, for ever and across SIGKILL; this frees the number and leaves the waiting to someone who has nothing to lose.
+// -1 if no process could be made; fd is open then.
+int dmabuf_close_elsewhere(int fd);
+
 // struct ucred hides behind _GNU_SOURCE: SO_PEERCRED, field by field.
 int dmabuf_peer_credentials(int socket, int *pid, unsigned *uid, unsigned *gid);
 

@@ -16,7 +16,10 @@ struct DemoProcess: ~Copyable {
         try descriptors.appendDuplicate(of: ends.second.descriptor)
         try descriptors.appendDuplicate(of: passing.descriptor)
         let child = try ChildProcess(
-            [OwnProcess.executablePath, "demo-role", role, "--exporter", exporter],
+            [
+                CommandWord(OwnProcess.executablePath), "demo-role", CommandWord(role), "--exporter",
+                CommandWord(exporter),
+            ],
             environment: OwnProcess.environment, descriptors: descriptors)
         self.role = role
         self.child = child
@@ -37,7 +40,7 @@ struct DemoProcess: ~Copyable {
         return ending
     }
 
-    /// Ends it, whatever it does.
+    /// Ends it, whatever it does; nothing happens if it has ended.
     func abandon() {
         try? child.send(.kill)
         _ = try? child.wait(until: .after(.seconds(2)))

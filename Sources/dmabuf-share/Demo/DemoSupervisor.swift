@@ -69,12 +69,12 @@ struct DemoSupervisor {
                 guard try consumer.wait() == .exited(0) else { throw DemoFailure("the consumer did not end well") }
                 return try expectNoHolder(of: inode)
             }
-        } catch let error as DemoFailure {
+        } catch {
             // A failed step is in the log already; a process that ended without a word is not.
-            if log.steps.last?.outcome != .failed { try log.fail(error.text) }
-            producer.abandon()
-            consumer.abandon()
+            log.fail((error as? DemoFailure)?.text ?? "\(error)")
         }
+        producer.abandon()
+        consumer.abandon()
         return log.steps
     }
 
@@ -116,8 +116,12 @@ struct DemoLog {
             DemoStep(id: id, outcome: .ok, detail: detail, nanoseconds: Deadline.now().nanoseconds - start.nanoseconds))
     }
 
-    mutating func fail(_ text: String) throws {
-        try append(DemoStep(id: "demo", outcome: .failed, detail: text, nanoseconds: 0))
+    /// The end of a demo that went wrong, unless its last step has told already.
+    mutating func fail(_ text: String) {
+        guard steps.last?.outcome != .failed else { return }
+        let step = DemoStep(id: "demo", outcome: .failed, detail: text, nanoseconds: 0)
+        steps.append(step)
+        try? show(step.line)
     }
 
     private mutating func append(_ step: DemoStep) throws {
