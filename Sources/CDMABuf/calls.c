@@ -5,12 +5,10 @@
 #include "CDMABuf.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 _Static_assert(DMABUF_MFD_ALLOW_SEALING == MFD_ALLOW_SEALING, "MFD_ALLOW_SEALING");
@@ -54,16 +52,4 @@ int dmabuf_identity(const char *path, uint64_t *device, uint64_t *inode, uint64_
     *inode = answer.stx_ino;
     *size = answer.stx_size;
     return 0;
-}
-
-int dmabuf_close_elsewhere(int fd) {
-    // Those that have finished since the last time; __WCLONE sees no other child of the program.
-    while (waitpid(-1, NULL, __WCLONE | WNOHANG) > 0) {}
-    // A child on our descriptor table (CLONE_FILES) and its own memory, which tells nobody when it ends (no signal).
-    long child = syscall(SYS_clone, CLONE_FILES, NULL, NULL, NULL, NULL);
-    if (child == 0) {
-        close(fd);  // the number is free at once; only this process waits for the file's answer
-        _exit(0);
-    }
-    return child < 0 ? -1 : 0;
 }

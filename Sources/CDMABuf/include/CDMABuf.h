@@ -100,9 +100,8 @@ int dmabuf_statfs_type(int fd, uint64_t *type);          // fstatfs(fd): f_type 
 // statx without asking the file's server: a hostile FUSE file cannot hold it. st_dev, st_ino and st_size.
 int dmabuf_identity(const char *path, uint64_t *device, uint64_t *inode, uint64_t *size);
 
-// Closes fd in a short-lived process that shares our descriptor table. close() of a hostile FUSE file waits for its
-// server, for ever and across SIGKILL; this frees the number and leaves the waiting to someone who has nothing to lose.
-// -1 if no process could be made; fd is open then.
+// Closes fd in a process made for it, so that a hostile file can hold that one alone: see close_elsewhere.c. The number is
+// free at once, or soon where there are several threads. -1 if no process could be made; fd is open then.
 int dmabuf_close_elsewhere(int fd);
 
 // struct ucred hides behind _GNU_SOURCE: SO_PEERCRED, field by field.
