@@ -118,4 +118,14 @@ struct KernelProcessTests {
         let (_, receiver) = try exchange("memfd", ["--into", "drm:card1"])
         #expect(receiver.status == 4, "a memfd into a device: \(receiver.errors)")
     }
+
+    /// A file of a hostile FUSE server never ends its `close`; the receiver does not wait for it, nor do its streams.
+    @Test(.requires("root", "vgem")) func aFileThatNeverClosesHoldsNobody() throws {
+        let run = try Running([
+            "python3", "\(Package.root)/Tests/Clients/hostile_file.py", Tool.path, "receive", "--from", "fd:3",
+            "--timeout", "10",
+        ]).finish()
+        #expect(run.output.contains("something else"), "\(run.output)\(run.errors)")
+        #expect(run.output.contains("status 1 with 1 close held"), "\(run.output)\(run.errors)")
+    }
 }
