@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What the server carries out, in order.
+public enum Effect: Hashable, Sendable {
+    case answer(ClientID, RequestNumber, Answer)
+    case notify(ClientID, Notice)
+    /// Goes with the answer that follows it.
+    case passDescriptor(BufferID, Generation, to: ClientID, AttachmentID)
+    /// The server watches the fence's descriptor and reports its end.
+    case watchFence(FenceID)
+    /// Nobody needs it any more.
+    case dropFence(FenceID)
+    /// `DMA_BUF_IOCTL_IMPORT_SYNC_FILE`; only classes that the kernel lets userspace import.
+    case importFence(FenceID, BufferID, Generation, Usage)
+    case startCopy(BufferID, from: Generation, to: Generation)
+    /// The copy is no longer wanted; the memory it filled is closed.
+    case cancelCopy(BufferID, Generation)
+    /// Look at the count and report it.
+    case verifyRelease(BufferID, Generation)
+    /// Close the registry's descriptors of this generation. Only verified memory may go into a pool.
+    case release(BufferID, Generation, isVerified: Bool)
+    case disconnect(ClientID, Farewell)
+}
+
+/// Why a connection is cut.
+public enum Farewell: UInt8, Hashable, CaseIterable, Sendable {
+    case slowReader
+    case ignoredRevoke
+    case ignoredLease
+}
+
+/// The effects of a step, appended in order. Its owner empties and reuses it, so a step allocates nothing.
+public struct Effects: Sendable {
+    public private(set) var list: [Effect] = []
+
+    public init(capacity: Int = 64) { list.reserveCapacity(capacity) }
+
+    public var isEmpty: Bool { list.isEmpty }
+    public mutating func removeAll() { list.removeAll(keepingCapacity: true) }
+    mutating func append(_ effect: Effect) { list.append(effect) }
+}

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Everything that a client can ask. Each request is answered exactly once, at once or when its wait ends, unless its
+/// client dies first.
+public enum Request: Hashable, Sendable {
+    // Lifetime.
+    case register(BufferID, Registration)
+    /// The owner lets go: what that means depends on how the buffer is kept.
+    case withdraw(BufferID)
+
+    // Rights and names.
+    case name(BufferID, String)
+    case share(BufferID, Share)
+    /// A name of `uid`, or of the asker's own uid.
+    case lookup(String, uid: UInt32?)
+    case makeToken(TokenID, BufferID, TokenTerms)
+    case withdrawToken(TokenID)
+    case inspect(BufferID, token: TokenID?)
+
+    // Attach.
+    case attach(BufferID, AttachTerms)
+    /// The descriptor of the present generation, after a move or a revocation that may come back.
+    case map(AttachmentID)
+    case detach(AttachmentID)
+    case pin(AttachmentID)
+    case unpin(AttachmentID)
+    case renew(AttachmentID, lease: Interval)
+    case beginAccess(AttachmentID, Generation, Access)
+    case endAccess(AttachmentID)
+
+    // Move.
+    case beginMove(BufferID, Generation, MoveTerms)
+    /// The holder has unmapped; `ending` is the fence that ends its use, if work is still under way.
+    case acknowledge(AttachmentID, Generation, ending: FenceTerms?)
+    /// The holder will not let go.
+    case refuseMove(AttachmentID, Generation)
+    /// `fence` is the copy's, for memory that is still being filled.
+    case commitMove(BufferID, Generation, Backing, fence: FenceTerms?)
+    case abortMove(BufferID, Generation)
+
+    // Revoke.
+    case revoke(BufferID, RevokeTerms)
+    case acknowledgeRevoke(AttachmentID)
+    /// Lets a revoked attachment map again.
+    case restore(AttachmentID)
+
+    // Reservation.
+    case reserve(AttachmentID, slots: UInt32)
+    case addFence(AttachmentID, FenceTerms, lock: LockNumber?)
+    case snapshot(AttachmentID, Usage)
+    case wait(AttachmentID, Usage, within: Interval)
+    case lock([BufferID], within: Interval, lasting: Interval)
+    case unlock(LockNumber)
+}
