@@ -1,8 +1,69 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The sharing registry as a value: who asks, what happened and what time it is go in; effects come out.
+///
+/// Each rule is in a file of its own, `Rules/`, as prose and code; this file is the way in. A step is one call of
+/// ``connect(_:at:into:)``, ``handle(_:numbered:from:at:into:)``, ``observe(_:at:into:)`` or ``expire(at:into:)``.
+/// Requests that come per frame (attach, detach, accesses, fences, look-ups) allocate nothing once the slabs have grown.
 public struct Registry: Sendable {
     public let limits: Limits
+
+    /// The step under way.
+    var now = Instant(nanoseconds: 0)
+    var effects = Effects(capacity: 0)
+    /// What ends when the step does: clients that are cut off, buffers that nobody keeps.
+    var doomed: [ClientID] = []
+    var unused: [BufferID] = []
+
+    /// Numbers that are never given twice.
+    var lastNumber: UInt64 = 0
+
+    var users = Slab<User>()
+    var userSlots: [UInt32: Slot] = [:]
+    /// What all uids are charged together.
+    var used = Ledger()
+
+    var clients = Slab<Client>()
+    var clientSlots: [ClientID: Slot] = [:]
+
+    var buffers = Slab<Buffer>()
+    var bufferSlots: [BufferID: Slot] = [:]
+    var ownedLinks = Links()
+    var moveLinks = Links()
+    var names: [NameKey: Slot] = [:]
+
+    var attachments = Slab<Attachment>()
+    var attachmentSlots: [AttachmentID: Slot] = [:]
+    var bufferAttachments = Links()
+    var clientAttachments = Links()
+    var tokenAttachments = Links()
+
+    var fences = Slab<PendingFence>()
+    var fenceSlots: [FenceID: Slot] = [:]
+    var bufferFences = Links()
+    var clientFences = Links()
+
+    var waits = Slab<Wait>()
+    var bufferWaits = Links()
+    var clientWaits = Links()
+
+    var tickets = Slab<Ticket>()
+    var claims = Slab<Claim>()
+    var bufferClaims = Links()
+    var ticketClaims = Links()
+
+    var revocations = Slab<Revocation>()
+    var bufferRevocations = Links()
+
+    var quarantined = Slab<Quarantined>()
+    var bufferQuarantine = Links()
+
+    var tokens = Slab<Token>()
+    var tokenSlots: [TokenID: Slot] = [:]
+    var bufferTokens = Links()
+    var parentTokens = Links()
+
+    var deadlines = Deadlines()
 
     public init(limits: Limits = Limits()) {
         self.limits = limits
@@ -12,63 +73,133 @@ public struct Registry: Sendable {
     public mutating func connect(
         _ identity: Identity, at now: Instant, into effects: inout Effects
     ) throws(Refusal) -> ClientID {
-        fatalError()
+        self.now = max(self.now, now)
+        return try admit(identity)
     }
 
-    /// One request. A refusal is its answer; nothing has changed then.
+    /// One request. It is answered once; a refusal is an answer, and nothing has changed then.
     public mutating func handle(
         _ request: Request, numbered number: RequestNumber, from client: ClientID, at now: Instant,
         into effects: inout Effects
     ) {
-        fatalError()
+        guard let slot = clientSlots[client] else { return }
+        beginStep(at: now, &effects)
+        let asker = Asker(client: slot, number: number)
+        do throws(Refusal) {
+            if let answer = try decide(request, asker) { reply(asker, answer) }
+        } catch {
+            reply(asker, .refused(error))
+        }
+        endStep(&effects)
     }
 
     public mutating func observe(_ observation: Observation, at now: Instant, into effects: inout Effects) {
-        fatalError()
+        beginStep(at: now, &effects)
+        switch observation {
+        case .clientDied(let client): if let slot = clientSlots[client] { die(slot) }
+        case .count(let buffer, let generation, let count): countSeen(buffer, generation, count)
+        case .copyDone(let buffer, let generation, let backing): copyDone(buffer, generation, backing)
+        case .copyFailed(let buffer, let generation): copyFailed(buffer, generation)
+        case .fenceEnded(let fence, let end): fenceEnded(fence, end)
+        case .delivered(let client, let notices): delivered(client, notices)
+        }
+        endStep(&effects)
     }
 
     /// When ``expire(at:into:)`` is due next; nil while nothing waits.
-    public var nextDeadline: Instant? { nil }
+    public var nextDeadline: Instant? { deadlines.first }
 
-    /// Everything whose deadline is at or before `now`.
+    /// Everything whose deadline is at or before `now`, the earliest first.
     public mutating func expire(at now: Instant, into effects: inout Effects) {
-        fatalError()
+        beginStep(at: now, &effects)
+        while let subject = deadlines.popDue(at: now) {
+            switch subject {
+            case .lease(let slot): leaseEnded(slot)
+            case .move(let slot): moveExpired(slot)
+            case .revocation(let slot): revocationExpired(slot)
+            case .fence(let slot): fenceExpired(slot)
+            case .wait(let slot): waitExpired(slot)
+            case .ticket(let slot): ticketExpired(slot)
+            case .token(let slot): tokenExpired(slot)
+            case .look(let slot): lookAgain(slot)
+            }
+        }
+        endStep(&effects)
     }
-
-    /// What is inconsistent: nothing, ever. Walks everything; for tests and the simulator.
-    public func problems() -> [String] { [] }
-
-    /// What a uid is charged with, all zero once it is gone.
-    public func ledger(of uid: UInt32) -> Ledger { Ledger() }
-
-    /// The sum over all uids: zero at teardown.
-    public var ledger: Ledger { Ledger() }
 }
 
-/// How much of each resource is charged.
-public struct Ledger: Hashable, Sendable {
-    public private(set) var amounts = InlineAmounts()
-    public init() {}
-
-    public subscript(resource: Resource) -> UInt64 {
-        get { amounts[resource] }
-        set { amounts[resource] = newValue }
-    }
-
-    public var isZero: Bool { self == Ledger() }
+/// Who asked, and under which number.
+struct Asker: Sendable {
+    var client: Slot
+    var number: RequestNumber
 }
 
-/// One number per resource, without an allocation.
-public struct InlineAmounts: Hashable, Sendable {
-    var buffers: UInt64 = 0
-    var bytes: UInt64 = 0
-    var descriptors: UInt64 = 0
-    var pinnedBytes: UInt64 = 0
-    var attachments: UInt64 = 0
-    var quarantinedBytes: UInt64 = 0
-    var notices: UInt64 = 0
-    subscript(resource: Resource) -> UInt64 {
-        get { 0 }
-        set { _ = newValue }
+extension Registry {
+    /// The caller's effects are lent to the step by exchange: no copy, no allocation.
+    private mutating func beginStep(at now: Instant, _ effects: inout Effects) {
+        self.now = max(self.now, now)
+        swap(&self.effects, &effects)
+    }
+
+    private mutating func endStep(_ effects: inout Effects) {
+        while !doomed.isEmpty || !unused.isEmpty {
+            cutOffDoomed()
+            endUnused()
+        }
+        swap(&self.effects, &effects)
+    }
+
+    /// The answer, now; nil if it comes when a wait ends.
+    private mutating func decide(_ request: Request, _ asker: Asker) throws(Refusal) -> Answer? {
+        switch request {
+        case .attach(let id, let terms): return try attach(id, terms, asker)
+        case .detach(let id): return try detach(id, asker)
+        case .map(let id): return try map(id, asker)
+        case .beginAccess(let id, let generation, let access): return try beginAccess(id, generation, access, asker)
+        case .endAccess(let id): return try endAccess(id, asker)
+        case .reserve(let id, let slots): return try reserve(id, slots, asker)
+        case .addFence(let id, let terms, let lock): return try addFence(id, terms, lock, asker)
+        case .snapshot(let id, let usage): return try snapshot(id, usage, asker)
+        case .wait(let id, let usage, let interval): return try wait(id, usage, interval, asker)
+        case .lock(let ids, let within, let lasting): return try lock(ids, within, lasting, asker)
+        case .unlock(let number): return try unlock(number, asker)
+        case .lookup(let name, let uid): return try lookup(name, uid, asker)
+        default: return try decideRarer(request, asker)
+        }
+    }
+
+    private mutating func decideRarer(_ request: Request, _ asker: Asker) throws(Refusal) -> Answer? {
+        switch request {
+        case .register(let id, let registration): return try register(id, registration, asker)
+        case .withdraw(let id): return try withdraw(id, asker)
+        case .name(let id, let name): return try self.name(id, name, asker)
+        case .share(let id, let share): return try self.share(id, share, asker)
+        case .makeToken(let token, let id, let terms): return try makeToken(token, id, terms, asker)
+        case .withdrawToken(let token): return try withdrawToken(token, asker)
+        case .inspect(let id, let token): return try inspect(id, token, asker)
+        case .pin(let id): return try pin(id, asker)
+        case .unpin(let id): return try unpin(id, asker)
+        case .renew(let id, let lease): return try renew(id, lease, asker)
+        case .beginMove(let id, let generation, let terms): return try beginMove(id, generation, terms, asker)
+        case .acknowledge(let id, let generation, let fence): return try acknowledge(id, generation, fence, asker)
+        case .refuseMove(let id, let generation): return try refuseMove(id, generation, asker)
+        case .commitMove(let id, let generation, let backing, let fence):
+            return try commitMove(id, generation, backing, fence, asker)
+        case .abortMove(let id, let generation): return try abortMove(id, generation, asker)
+        case .revoke(let id, let terms): return try revoke(id, terms, asker)
+        case .acknowledgeRevoke(let id): return try acknowledgeRevoke(id, asker)
+        case .restore(let id): return try restore(id, asker)
+        default: return .refused(.malformed)
+        }
+    }
+
+    mutating func freshNumber() -> UInt64 {
+        lastNumber += 1
+        return lastNumber
+    }
+
+    mutating func reply(_ asker: Asker, _ answer: Answer) {
+        guard !clients[asker.client].isDead else { return }
+        effects.append(.answer(clients[asker.client].id, asker.number, answer))
     }
 }

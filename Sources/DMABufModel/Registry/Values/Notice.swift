@@ -43,4 +43,6 @@ public enum MoveAbort: Hashable, Sendable {
     case copyFailed
     case copyLate
     case bufferEnded
+    /// A dead client's device may still be writing.
+    case quarantined
 }

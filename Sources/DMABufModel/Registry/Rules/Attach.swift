@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: attach.
+//
+// Who has the rights for its access may attach, at any time while the buffer lives. It is passed the descriptor of the
+// present generation and told which fences to wait for; while the buffer moves it waits, and gets the new generation, or
+// the old if the move is aborted. Afterwards it holds an attachment that is OK, charged to its uid.
+//
+// A *movable* importer lets go when told and maps again; a *revocable* one can lose the buffer for good but not follow it;
+// a *pinned* one can do neither: it needs the right, is charged to the pin budget and vetoes moves.
+
+extension Registry {
+    mutating func attach(_ id: BufferID, _ terms: AttachTerms, _ asker: Asker) throws(Refusal) -> Answer? {
+        guard terms.access.isValid, terms.lease != Interval(nanoseconds: 0) else { throw .malformed }
+        let found = try findBuffer(id, needing: needed(terms), showing: terms.token, toAttach: true, asker)
+        guard buffers[found.buffer].move == nil else {
+            try waitForMove(of: found.buffer, .attach(terms), asker)
+            return nil
+        }
+        return try grantAttach(found, terms, asker)
+    }
+
+    private func needed(_ terms: AttachTerms) -> Rights {
+        let rights = Rights.needed(for: terms.access)
+        return terms.mobility == .pinned ? rights.union(.pin) : rights
+    }
+
+    private mutating func grantAttach(
+        _ found: (buffer: Slot, rights: Rights, token: Slot?), _ terms: AttachTerms, _ asker: Asker
+    ) throws(Refusal) -> Answer {
+        try checkAttach(found.buffer, terms, asker)
+        let slot = addAttachment(found, terms, asker)
+        spend(found.token)
+        let buffer = found.buffer
+        let attachment = attachments[slot].id
+        effects.append(
+            .passDescriptor(
+                buffers[buffer].id, buffers[buffer].generation, to: clients[asker.client].id, attachment))
+        return .attached(attachment, buffers[buffer].generation, summary(of: buffer, .waited(before: terms.access)))
+    }
+
+    private func checkAttach(_ buffer: Slot, _ terms: AttachTerms, _ asker: Asker) throws(Refusal) {
+        try checkNotSuspect(buffer, asker)
+        let user = clients[asker.client].user
+        try check(.attachments, 1, of: user)
+        // Who keeps too much old memory from being freed gets nothing new.
+        try check(.quarantinedBytes, 0, of: user)
+        if terms.mobility == .pinned { try check(.pinnedBytes, buffers[buffer].backing.byteCount, of: user) }
+    }
+
+    private mutating func addAttachment(
+        _ found: (buffer: Slot, rights: Rights, token: Slot?), _ terms: AttachTerms, _ asker: Asker
+    ) -> Slot {
+        let buffer = found.buffer
+        let id = AttachmentID(freshNumber())
+        let slot = attachments.insert(
+            Attachment(
+                id: id, buffer: buffer, client: asker.client, terms: terms, rights: found.rights,
+                generation: buffers[buffer].generation, token: found.token))
+        attachmentSlots[id] = slot
+        bufferAttachments.append(slot, to: &buffers[buffer].attachments)
+        clientAttachments.append(slot, to: &clients[asker.client].attachments)
+        if let token = found.token { tokenAttachments.append(slot, to: &tokens[token].attachments) }
+        buffers[buffer].live += 1
+        charge(.attachments, 1, to: clients[asker.client].user)
+        if terms.mobility == .pinned { setPinned(slot) }
+        if let lease = terms.lease { attachments[slot].lease = deadlines.add(now + lease, for: .lease(slot)) }
+        return slot
+    }
+
+    /// The present generation's descriptor, for an importer whose mapping is of an older one or was revoked.
+    mutating func map(_ id: AttachmentID, _ asker: Asker) throws(Refusal) -> Answer? {
+        let slot = try findAttachment(id, asker)
+        guard attachments[slot].state != .dead else { throw .dead }
+        guard attachments[slot].revocation == nil, !attachments[slot].isBarred else { throw .revoked }
+        let buffer = attachments[slot].buffer
+        try checkNotSuspect(buffer, asker)
+        guard buffers[buffer].move == nil else {
+            try waitForMove(of: buffer, .map(id), asker)
+            return nil
+        }
+        attachments[slot].state = .ok
+        follow(slot)
+        let generation = buffers[buffer].generation
+        effects.append(.passDescriptor(buffers[buffer].id, generation, to: clients[asker.client].id, id))
+        return .mapped(id, generation, summary(of: buffer, .waited(before: attachments[slot].terms.access)))
+    }
+
+    /// By mapping the present generation an importer says that it has let the old one go.
+    private mutating func follow(_ slot: Slot) {
+        clearSuspect(slot)
+        attachments[slot].generation = buffers[attachments[slot].buffer].generation
+    }
+
+    mutating func detach(_ id: AttachmentID, _ asker: Asker) throws(Refusal) -> Answer {
+        let slot = try findAttachment(id, asker)
+        let buffer = attachments[slot].buffer
+        remove(attachment: slot)
+        endIfUnused(buffer)
+        return .done
+    }
+
+    /// Takes an attachment out of everything that knows it.
+    mutating func remove(attachment slot: Slot) {
+        let (buffer, client) = (attachments[slot].buffer, attachments[slot].client)
+        deadlines.cancel(&attachments[slot].lease)
+        clearPinned(slot)
+        clearSuspect(slot)
+        buffers[buffer].reserved -= attachments[slot].reserved
+        if attachments[slot].state != .dead { buffers[buffer].live -= 1 }
+        if let token = attachments[slot].token { tokenAttachments.remove(slot, from: &tokens[token].attachments) }
+        bufferAttachments.remove(slot, from: &buffers[buffer].attachments)
+        clientAttachments.remove(slot, from: &clients[client].attachments)
+        attachmentSlots[attachments[slot].id] = nil
+        uncharge(.attachments, 1, from: clients[client].user)
+        let (owesMove, revocation) = (attachments[slot].owesMove, attachments[slot].revocation)
+        attachments.remove(slot)
+        if let revocation { answered(revocation) }
+        if owesMove { moveAnswered(buffer) }
+    }
+}
+
+// Rule: pin.
+//
+// Pinning needs the right and room in the budget, on the present generation, while no move is under way. A pin vetoes
+// moves until it is taken back or its attachment ends.
+
+extension Registry {
+    mutating func pin(_ id: AttachmentID, _ asker: Asker) throws(Refusal) -> Answer {
+        let slot = try findUsable(id, asker)
+        let buffer = attachments[slot].buffer
+        guard attachments[slot].rights.contains(.pin) else { throw .forbidden(missing: .pin) }
+        if let move = buffers[buffer].move { throw .moving(until: move.until) }
+        try checkCurrent(attachments[slot].generation, of: buffer)
+        guard !attachments[slot].isPinned else { return .done }
+        try check(.pinnedBytes, buffers[buffer].backing.byteCount, of: clients[asker.client].user)
+        setPinned(slot)
+        return .done
+    }
+
+    mutating func unpin(_ id: AttachmentID, _ asker: Asker) throws(Refusal) -> Answer {
+        clearPinned(try findAttachment(id, asker))
+        return .done
+    }
+
+    private mutating func setPinned(_ slot: Slot) {
+        let buffer = attachments[slot].buffer
+        attachments[slot].isPinned = true
+        buffers[buffer].pinned += 1
+        charge(.pinnedBytes, buffers[buffer].backing.byteCount, to: clients[attachments[slot].client].user)
+    }
+
+    /// A pinned buffer does not move, so it has the size that was charged.
+    mutating func clearPinned(_ slot: Slot) {
+        guard attachments[slot].isPinned else { return }
+        let buffer = attachments[slot].buffer
+        attachments[slot].isPinned = false
+        buffers[buffer].pinned -= 1
+        uncharge(.pinnedBytes, buffers[buffer].backing.byteCount, from: clients[attachments[slot].client].user)
+    }
+}
+
+// Rule: access.
+//
+// An access begins on the present generation, within what was attached for, while no move is under way. Who is inside one
+// is a *holder*. An access that was cut off ends as revoked: what it wrote is lost.
+
+extension Registry {
+    mutating func beginAccess(_ id: AttachmentID, _ generation: Generation, _ access: Access, _ asker: Asker)
+        throws(Refusal) -> Answer
+    {
+        let slot = try findUsable(id, asker)
+        let buffer = attachments[slot].buffer
+        try checkCurrent(generation, of: buffer)
+        try checkCurrent(attachments[slot].generation, of: buffer)
+        if let move = buffers[buffer].move { throw .moving(until: move.until) }
+        guard access.isValid else { throw .malformed }
+        guard attachments[slot].terms.access.isSuperset(of: access) else {
+            throw .forbidden(missing: Rights.needed(for: access.subtracting(attachments[slot].terms.access)))
+        }
+        guard attachments[slot].revocation == nil else { throw .revoked }
+        attachments[slot].accesses += 1
+        return .done
+    }
+
+    mutating func endAccess(_ id: AttachmentID, _ asker: Asker) throws(Refusal) -> Answer {
+        let slot = try findAttachment(id, asker)
+        if attachments[slot].lost > 0 {
+            attachments[slot].lost -= 1
+            return .accessEnded(attachments[slot].state == .dead ? .dead : .revoked)
+        }
+        guard attachments[slot].accesses > 0 else { throw .notInAccess }
+        attachments[slot].accesses -= 1
+        return .accessEnded(.ok)
+    }
+
+    /// What is under way is cut off; its ends are still answered.
+    mutating func loseAccesses(_ slot: Slot) {
+        attachments[slot].lost += attachments[slot].accesses
+        attachments[slot].accesses = 0
+    }
+}
+
+// Rule: leases.
+//
+// An attachment may carry an end, agreed when it was made; it may be renewed before. At its end the revoke ladder starts,
+// for good: an agreed term, not a heartbeat.
+
+extension Registry {
+    mutating func renew(_ id: AttachmentID, _ lease: Interval, _ asker: Asker) throws(Refusal) -> Answer {
+        let slot = try findUsable(id, asker)
+        guard attachments[slot].revocation == nil else { throw .revoked }
+        guard attachments[slot].lease != nil, lease.nanoseconds > 0 else { throw .malformed }
+        deadlines.cancel(&attachments[slot].lease)
+        attachments[slot].lease = deadlines.add(now + lease, for: .lease(slot))
+        return .done
+    }
+
+    mutating func leaseEnded(_ slot: Slot) {
+        attachments[slot].lease = nil
+        revokeForGood(slot, .ignoredLease)
+    }
+}
+
+// Rule: waiting for a move.
+//
+// Who attaches or maps during a move waits for its end, which is bounded, and is answered then.
+
+extension Registry {
+    private mutating func waitForMove(of buffer: Slot, _ reason: Wait.Reason, _ asker: Asker) throws(Refusal) {
+        try checkWaits(asker)
+        addWait(Wait(client: asker.client, number: asker.number, buffer: buffer, reason: reason))
+    }
+
+    /// The move is over: those who waited are answered in the order in which they came.
+    mutating func endWaitsForMove(of buffer: Slot) {
+        var cursor = buffers[buffer].waits.first
+        while let slot = cursor {
+            cursor = bufferWaits.after(slot)
+            let asker = Asker(client: waits[slot].client, number: waits[slot].number)
+            switch waits[slot].reason {
+            case .fences: continue
+            case .attach(let terms):
+                remove(wait: slot)
+                retry(.attach(buffers[buffer].id, terms), asker)
+            case .map(let id):
+                remove(wait: slot)
+                retry(.map(id), asker)
+            }
+        }
+    }
+
+    private mutating func retry(_ request: Request, _ asker: Asker) {
+        do throws(Refusal) {
+            let answer: Answer? =
+                switch request {
+                case .attach(let id, let terms): try attach(id, terms, asker)
+                case .map(let id): try map(id, asker)
+                default: nil
+                }
+            if let answer { reply(asker, answer) }
+        } catch {
+            reply(asker, .refused(error))
+        }
+    }
+}

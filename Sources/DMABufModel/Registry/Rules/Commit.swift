@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: commit or abort.
+//
+// A move ends once. Commit needs other memory of the same size, and only the mover (or, for memory of the server's own,
+// the server) commits, while copying. From then on the new generation is the only live one, importers map again on their
+// next use, and the fence of a copy still under way is a write that all wait for. Abort clears the mark, and the old
+// generation goes on as if nothing had been.
+
+extension Registry {
+    mutating func commitMove(
+        _ id: BufferID, _ generation: Generation, _ backing: Backing, _ fence: FenceTerms?, _ asker: Asker
+    ) throws(Refusal) -> Answer? {
+        let buffer = try findMoving(id, generation, asker)
+        guard buffers[buffer].move?.phase == .copying, buffers[buffer].move?.terms.copier == .mover else {
+            throw .notMoving
+        }
+        try checkMemory(backing, for: buffer)
+        let copy = fence.map {
+            FenceTerms(timeline: $0.timeline, point: $0.point, usage: .write, kind: $0.kind, within: $0.within)
+        }
+        if let copy { try checkFence(copy, by: asker.client, .all, on: buffer) }
+        reply(asker, .done)
+        commit(buffer, backing, copy)
+        return nil
+    }
+
+    mutating func abortMove(_ id: BufferID, _ generation: Generation, _ asker: Asker) throws(Refusal) -> Answer? {
+        let buffer = try findMoving(id, generation, asker)
+        reply(asker, .done)
+        endMove(of: buffer, .aborted(.asked))
+        return nil
+    }
+
+    /// The buffer, if the asker is moving it away from `generation`.
+    private func findMoving(_ id: BufferID, _ generation: Generation, _ asker: Asker) throws(Refusal) -> Slot {
+        let buffer = try findBuffer(id, needing: [], asker).buffer
+        try checkCurrent(generation, of: buffer)
+        guard let move = buffers[buffer].move else { throw .notMoving }
+        guard move.mover == asker.client else { throw .notTheMover }
+        return buffer
+    }
+
+    private func checkMemory(_ backing: Backing, for buffer: Slot) throws(Refusal) {
+        let old = buffers[buffer].backing
+        guard backing.byteCount == old.byteCount else { throw .wrongSize(expected: old.byteCount) }
+        var cursor = buffers[buffer].quarantine.first
+        while let slot = cursor {
+            // Old memory that someone may still reach cannot be what nobody has seen yet.
+            guard quarantined[slot].backing.inode != backing.inode else { throw .sameMemory }
+            cursor = bufferQuarantine.after(slot)
+        }
+        guard backing.inode != old.inode else { throw .sameMemory }
+        try check(.descriptors, UInt64(backing.descriptorCount), of: buffers[buffer].user)
+    }
+
+    mutating func copyDone(_ id: BufferID, _ generation: Generation, _ backing: Backing) {
+        guard let buffer = findCopying(id, generation) else { return }
+        do throws(Refusal) {
+            try checkMemory(backing, for: buffer)
+            commit(buffer, backing, nil)
+        } catch {
+            endMove(of: buffer, .aborted(.copyFailed))
+        }
+    }
+
+    mutating func copyFailed(_ id: BufferID, _ generation: Generation) {
+        guard let buffer = findCopying(id, generation) else { return }
+        endMove(of: buffer, .aborted(.copyFailed))
+    }
+
+    /// The buffer that the server is copying to `generation`; a copy that was cancelled meanwhile meets nobody.
+    private func findCopying(_ id: BufferID, _ generation: Generation) -> Slot? {
+        guard let buffer = bufferSlots[id], let move = buffers[buffer].move, move.phase == .copying,
+            move.terms.copier == .server, buffers[buffer].generation.next == generation
+        else { return nil }
+        return buffer
+    }
+
+    private mutating func commit(_ buffer: Slot, _ backing: Backing, _ copy: FenceTerms?) {
+        guard let move = buffers[buffer].move else { return }
+        // The old generation first: it is quarantined as what is still the live one.
+        quarantineLive(buffer)
+        buffers[buffer].generation = buffers[buffer].generation.next
+        buffers[buffer].backing = backing
+        charge(.descriptors, UInt64(backing.descriptorCount), to: buffers[buffer].user)
+        if let copy { add(copy, by: move.mover, on: buffer) }
+        endMove(of: buffer, .moved(buffers[buffer].generation, cutOff: move.cutOff))
+    }
+
+    /// Whatever ends a move ends here: the mark goes, everyone told of the move is told its end, those who waited go on.
+    mutating func endMove(of buffer: Slot, _ outcome: MoveOutcome) {
+        guard var move = buffers[buffer].move else { return }
+        deadlines.cancel(&move.timer)
+        buffers[buffer].move = nil
+        moveLinks.remove(buffer, from: &clients[move.mover].moves)
+        var isCommitted = false
+        if case .moved = outcome { isCommitted = true }
+        if !isCommitted, move.phase == .copying, move.terms.copier == .server {
+            effects.append(.cancelCopy(buffers[buffer].id, buffers[buffer].generation.next))
+        }
+        tellEnd(of: buffer, isCommitted)
+        notify(move.mover, .moveEnded(buffers[buffer].id, outcome))
+        endWaitsForMove(of: buffer)
+        grantNext(buffer)
+    }
+
+    private mutating func tellEnd(of buffer: Slot, _ isCommitted: Bool) {
+        let (id, generation) = (buffers[buffer].id, buffers[buffer].generation)
+        for slot in bufferAttachments.slots(of: buffers[buffer].attachments) where attachments[slot].wasToldOfMove {
+            attachments[slot].wasToldOfMove = false
+            attachments[slot].owesMove = false
+            let name = attachments[slot].id
+            notify(
+                attachments[slot].client,
+                isCommitted ? .moved(name, id, generation) : .moveAborted(name, id, generation))
+        }
+    }
+}

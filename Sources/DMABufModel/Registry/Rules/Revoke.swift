@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: revoke.
+//
+// An attachment is OK, REVOKED (may come back) or DEAD (never), as VFIO has them. Who has the right revokes one attachment
+// or everyone's; each holder is told and acknowledges when it has unmapped. At the deadline the ladder goes on: those who
+// did not answer are revoked all the same and, if asked for, cut off. The result says which step was reached: *enforced*
+// (nobody is attached who may use it, and the count is at its baseline where it can tell), *cooperative* (all
+// acknowledged), *unconfirmed* (with who did not).
+
+extension Registry {
+    mutating func revoke(_ id: BufferID, _ terms: RevokeTerms, _ asker: Asker) throws(Refusal) -> Answer? {
+        let found = try findBuffer(id, needing: .revoke, showing: terms.token, asker)
+        guard terms.within <= limits.longestRevoke else { throw .tooLong(limit: limits.longestRevoke) }
+        let targets = try findTargets(terms, found.buffer)
+        spend(found.token)
+        let slot = addRevocation(
+            of: found.buffer, terms, .ignoredRevoke, Asker(client: asker.client, number: asker.number))
+        for attachment in targets { ask(attachment, slot) }
+        if revocations[slot].owing == 0 { conclude(slot) }
+        return nil
+    }
+
+    private func findTargets(_ terms: RevokeTerms, _ buffer: Slot) throws(Refusal) -> [Slot] {
+        switch terms.target {
+        case .everyone:
+            return bufferAttachments.slots(of: buffers[buffer].attachments)
+                .filter { attachments[$0].revocation == nil }
+        case .attachment(let id):
+            guard let slot = attachmentSlots[id], attachments[slot].buffer == buffer else { throw .noSuchAttachment }
+            if let other = attachments[slot].revocation { throw .beingRevoked(until: revocations[other].until) }
+            return [slot]
+        }
+    }
+
+    private mutating func addRevocation(
+        of buffer: Slot, _ terms: RevokeTerms, _ farewell: Farewell, _ asker: Asker?
+    ) -> Slot {
+        let until = now + terms.within
+        let slot = revocations.insert(
+            Revocation(
+                buffer: buffer, asker: asker.map { clients[$0.client].id }, number: asker?.number ?? RequestNumber(0),
+                terms: terms, farewell: farewell, until: until, interval: limits.firstLook))
+        bufferRevocations.append(slot, to: &buffers[buffer].revocations)
+        revocations[slot].timer = deadlines.add(until, for: .revocation(slot))
+        return slot
+    }
+
+    /// Who uses the buffer is asked; who has lost it already only learns that it is worse now.
+    private mutating func ask(_ attachment: Slot, _ slot: Slot) {
+        let isFinal = revocations[slot].terms.isFinal
+        guard attachments[attachment].state == .ok else {
+            attachments[attachment].isBarred = true
+            if attachments[attachment].state == .revoked, isFinal { lose(attachment, .dead, isTold: true) }
+            return
+        }
+        attachments[attachment].revocation = slot
+        revocations[slot].owing += 1
+        let buffer = buffers[attachments[attachment].buffer].id
+        let until = revocations[slot].until
+        notify(
+            attachments[attachment].client,
+            .revoke(attachments[attachment].id, buffer, isFinal: isFinal, until: until))
+    }
+
+    /// The end of a lease or of a token: DEAD, and cut off if it does not answer.
+    mutating func revokeForGood(_ attachment: Slot, _ farewell: Farewell) {
+        switch attachments[attachment].state {
+        case .dead: return
+        case .revoked: lose(attachment, .dead, isTold: true)
+        case .ok:
+            attachments[attachment].isCondemned = true
+            guard attachments[attachment].revocation == nil else { return }
+            let terms = RevokeTerms(
+                .attachment(attachments[attachment].id), within: limits.leaseGrace, isFinal: true, cutsOff: true)
+            ask(attachment, addRevocation(of: attachments[attachment].buffer, terms, farewell, nil))
+        }
+    }
+
+    mutating func acknowledgeRevoke(_ id: AttachmentID, _ asker: Asker) throws(Refusal) -> Answer? {
+        let slot = try findAttachment(id, asker)
+        guard let revocation = attachments[slot].revocation else {
+            throw .notOwed(current: buffers[attachments[slot].buffer].generation)
+        }
+        reply(asker, .done)
+        attachments[slot].revocation = nil
+        lose(slot, revocations[revocation].terms.isFinal ? .dead : .revoked, isTold: false)
+        answered(revocation)
+        return nil
+    }
+
+    /// The attachment's use of the buffer ends here.
+    private mutating func lose(_ slot: Slot, _ state: AttachmentState, isTold: Bool) {
+        let buffer = attachments[slot].buffer
+        let state = attachments[slot].isCondemned ? .dead : state
+        attachments[slot].state = state
+        attachments[slot].isBarred = true
+        loseAccesses(slot)
+        clearPinned(slot)
+        deadlines.cancel(&attachments[slot].lease)
+        buffers[buffer].reserved -= attachments[slot].reserved
+        attachments[slot].reserved = 0
+        if state == .dead { buffers[buffer].live -= 1 }
+        if isTold { notify(attachments[slot].client, .revoked(attachments[slot].id, buffers[buffer].id, state)) }
+        if attachments[slot].owesMove {
+            attachments[slot].owesMove = false
+            moveAnswered(buffer)
+        }
+        endIfUnused(buffer)
+    }
+
+    mutating func restore(_ id: AttachmentID, _ asker: Asker) throws(Refusal) -> Answer {
+        guard let slot = attachmentSlots[id] else { throw .noSuchAttachment }
+        let buffer = attachments[slot].buffer
+        let rights = plainRights(of: asker.client, on: buffer)
+        // Forbidden and missing look the same.
+        guard rights.contains(.revoke) else { throw .noSuchAttachment }
+        guard attachments[slot].state != .dead else { throw .dead }
+        guard attachments[slot].isBarred else { throw .notOwed(current: buffers[buffer].generation) }
+        attachments[slot].isBarred = false
+        notify(attachments[slot].client, .restored(id, buffers[buffer].id))
+        return .done
+    }
+}
+
+// Rule: how far a revocation got.
+//
+// The count speaks for the buffer as a whole, so it is asked only when nobody may use the buffer any more and no old
+// generation is in quarantine; it is looked at until a bounded grace is over.
+
+extension Registry {
+    /// One holder less to wait for: it acknowledged, detached or died.
+    mutating func answered(_ slot: Slot) {
+        revocations[slot].owing -= 1
+        if revocations[slot].owing == 0, !revocations[slot].isLooking { conclude(slot) }
+    }
+
+    mutating func revocationExpired(_ slot: Slot) {
+        revocations[slot].timer = nil
+        if revocations[slot].isLooking {
+            return now < revocations[slot].until ? lookForRevocation(slot) : finish(revocation: slot, level(slot))
+        }
+        let buffer = revocations[slot].buffer
+        let asker = revocations[slot].asker.flatMap { clientSlots[$0] }
+        for attachment in bufferAttachments.slots(of: buffers[buffer].attachments)
+        where attachments[attachment].revocation == slot {
+            revocations[slot].unconfirmed.append(holder(attachment, asSeenBy: asker))
+            attachments[attachment].revocation = nil
+            lose(attachment, revocations[slot].terms.isFinal ? .dead : .revoked, isTold: true)
+            if revocations[slot].terms.cutsOff { doom(attachments[attachment].client, revocations[slot].farewell) }
+        }
+        revocations[slot].owing = 0
+        conclude(slot)
+    }
+
+    private mutating func conclude(_ slot: Slot) {
+        let buffer = revocations[slot].buffer
+        deadlines.cancel(&revocations[slot].timer)
+        let isUsed = bufferAttachments.slots(of: buffers[buffer].attachments).contains { attachments[$0].state == .ok }
+        guard revocations[slot].asker != nil, buffers[buffer].backing.provesRelease, !isUsed else {
+            return finish(revocation: slot, level(slot))
+        }
+        revocations[slot].isLooking = true
+        revocations[slot].until = now + limits.leaseGrace
+        lookForRevocation(slot)
+    }
+
+    private mutating func lookForRevocation(_ slot: Slot) {
+        let buffer = revocations[slot].buffer
+        effects.append(.verifyRelease(buffers[buffer].id, buffers[buffer].generation))
+        let next = min(now + revocations[slot].interval, revocations[slot].until)
+        revocations[slot].timer = deadlines.add(next, for: .revocation(slot))
+        revocations[slot].interval = Interval(nanoseconds: revocations[slot].interval.nanoseconds * 2)
+    }
+
+    /// The count of the live generation.
+    mutating func countSeenByRevocations(_ buffer: Slot, _ count: Count) {
+        let isProof = count == .atBaseline && buffers[buffer].quarantine.count == 0
+        for slot in bufferRevocations.slots(of: buffers[buffer].revocations) where revocations[slot].isLooking {
+            if isProof { finish(revocation: slot, .revoked(.enforced)) }
+            if count == .untold { finish(revocation: slot, level(slot)) }
+        }
+    }
+
+    private func level(_ slot: Slot) -> Answer {
+        let unconfirmed = revocations[slot].unconfirmed
+        return .revoked(unconfirmed.isEmpty ? .cooperative : .unconfirmed(unconfirmed))
+    }
+
+    mutating func finish(revocation slot: Slot, _ answer: Answer) {
+        let revocation = revocations[slot]
+        for attachment in bufferAttachments.slots(of: buffers[revocation.buffer].attachments)
+        where attachments[attachment].revocation == slot {
+            attachments[attachment].revocation = nil
+        }
+        deadlines.cancel(&revocations[slot].timer)
+        bufferRevocations.remove(slot, from: &buffers[revocation.buffer].revocations)
+        revocations.remove(slot)
+        guard let asker = revocation.asker.flatMap({ clientSlots[$0] }) else { return }
+        reply(Asker(client: asker, number: revocation.number), answer)
+    }
+}

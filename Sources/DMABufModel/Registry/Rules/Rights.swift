@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: rights.
+//
+// The owner is the uid that registered; it has all rights. Others have what the owner's shares give to their uid, to one
+// of their groups or to everyone, plus what the token they show carries, plus what their attachments were granted. Who
+// has no right at all on a buffer is told what it would be told if there were none.
+
+extension Registry {
+    /// The rights of `client` without a token.
+    func plainRights(of client: Slot, on buffer: Slot) -> Rights {
+        if clients[client].user == buffers[buffer].user { return .all }
+        var rights: Rights = []
+        for share in buffers[buffer].shares where isMeant(share.audience, clients[client].identity) {
+            rights.formUnion(share.rights)
+        }
+        return rights
+    }
+
+    private func isMeant(_ audience: Share.Audience, _ identity: Identity) -> Bool {
+        switch audience {
+        case .user(let uid): identity.uid == uid
+        case .group(let gid): identity.gids.contains(gid)
+        case .everyone: true
+        }
+    }
+
+    /// The buffer, if the asker has all of `needed` on it, and the token that this takes, to be spent when granted.
+    func findBuffer(
+        _ id: BufferID, needing needed: Rights, showing token: TokenID? = nil, toAttach: Bool = false, _ asker: Asker
+    ) throws(Refusal) -> (buffer: Slot, rights: Rights, token: Slot?) {
+        guard let buffer = bufferSlots[id], !buffers[buffer].isEnding else { throw .noSuchBuffer }
+        var rights = plainRights(of: asker.client, on: buffer)
+        if rights.isSuperset(of: needed), !needed.isEmpty { return (buffer, rights, nil) }
+        let shown = token.flatMap { usableToken($0, for: buffer) }
+        if let shown { rights.formUnion(tokens[shown].rights) }
+        // An attachment made with the rights of another would outlive the withdrawal of that one's token.
+        if !toAttach, !rights.isSuperset(of: needed) {
+            rights.formUnion(grantedRights(of: asker.client, on: buffer))
+        }
+        guard !rights.isEmpty else { throw .noSuchBuffer }
+        guard rights.isSuperset(of: needed) else { throw .forbidden(missing: needed.subtracting(rights)) }
+        return (buffer, rights, shown)
+    }
+
+    /// What the client's attachments to the buffer were granted. It walks the shorter of the two chains.
+    private func grantedRights(of client: Slot, on buffer: Slot) -> Rights {
+        let isShorter = clients[client].attachments.count <= buffers[buffer].attachments.count
+        var cursor = isShorter ? clients[client].attachments.first : buffers[buffer].attachments.first
+        var rights: Rights = []
+        while let slot = cursor {
+            let isMeant = attachments[slot].client == client && attachments[slot].buffer == buffer
+            if isMeant, attachments[slot].state == .ok { rights.formUnion(attachments[slot].rights) }
+            cursor = isShorter ? clientAttachments.after(slot) : bufferAttachments.after(slot)
+        }
+        return rights
+    }
+
+    /// A buffer of the asker's own uid.
+    func findOwned(_ id: BufferID, _ asker: Asker) throws(Refusal) -> Slot {
+        let found = try findBuffer(id, needing: [], asker)
+        guard clients[asker.client].user == buffers[found.buffer].user else {
+            throw .forbidden(missing: Rights.all.subtracting(found.rights))
+        }
+        return found.buffer
+    }
+}
+
+// Rule: names.
+//
+// A name belongs to the uid that gave it and leads to one buffer. It resolves for whoever has any right on the buffer
+// without a token; for others there is none.
+
+extension Registry {
+    mutating func name(_ id: BufferID, _ name: String, _ asker: Asker) throws(Refusal) -> Answer {
+        let buffer = try findOwned(id, asker)
+        guard !name.isEmpty, name.utf8.count <= 255 else { throw .malformed }
+        let key = NameKey(uid: users[buffers[buffer].user].uid, name: name)
+        guard names[key] == nil else { throw .nameTaken }
+        guard buffers[buffer].names.count < Int(limits.namesPerBuffer) else {
+            throw .tooMany(.names, limit: limits.namesPerBuffer)
+        }
+        names[key] = buffer
+        buffers[buffer].names.append(name)
+        return .done
+    }
+
+    func lookup(_ name: String, _ uid: UInt32?, _ asker: Asker) throws(Refusal) -> Answer {
+        let key = NameKey(uid: uid ?? clients[asker.client].identity.uid, name: name)
+        guard let buffer = names[key], !plainRights(of: asker.client, on: buffer).isEmpty else { throw .noSuchBuffer }
+        return .found(buffers[buffer].id, buffers[buffer].generation)
+    }
+
+    /// A second share for the same audience replaces the first; one without rights takes it back for what comes.
+    mutating func share(_ id: BufferID, _ share: Share, _ asker: Asker) throws(Refusal) -> Answer {
+        let buffer = try findOwned(id, asker)
+        let others = buffers[buffer].shares.filter { $0.audience != share.audience }
+        guard others.count < Int(limits.sharesPerBuffer) else {
+            throw .tooMany(.shares, limit: limits.sharesPerBuffer)
+        }
+        buffers[buffer].shares = share.rights.isEmpty ? others : others + [share]
+        return .done
+    }
+
+    mutating func forgetNames(of buffer: Slot) {
+        let uid = users[buffers[buffer].user].uid
+        for name in buffers[buffer].names { names[NameKey(uid: uid, name: name)] = nil }
+        buffers[buffer].names = []
+    }
+
+    func inspect(_ id: BufferID, _ token: TokenID?, _ asker: Asker) throws(Refusal) -> Answer {
+        let buffer = try findBuffer(id, needing: .inspect, showing: token, asker).buffer
+        let all = bufferAttachments.slots(of: buffers[buffer].attachments)
+        return .inspected(
+            Inspection(
+                generation: buffers[buffer].generation, backing: buffers[buffer].backing, kept: buffers[buffer].kept,
+                isMoving: buffers[buffer].move != nil,
+                holders: all.map { Holder(attachments[$0].id, clients[attachments[$0].client].id) },
+                quarantined: bufferQuarantine.slots(of: buffers[buffer].quarantine).map { quarantined[$0].generation },
+                fences: summary(of: buffer, .bookkeep)))
+    }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Rule: tokens.
+//
+// A token carries a subset of its maker's rights on one buffer. Delegating needs the right to delegate, and what is
+// delegated is never wider, never lasts longer and never has more uses than what it comes from: using a token uses up its
+// ancestors too. Withdrawing one, or its expiry, withdraws all that were delegated from it and revokes, for good, the
+// attachments made with them. Its maker's uid and the buffer's owner may withdraw it; for others there is no such token.
+
+extension Registry {
+    mutating func makeToken(_ id: TokenID, _ buffer: BufferID, _ terms: TokenTerms, _ asker: Asker) throws(Refusal)
+        -> Answer
+    {
+        let (buffer, parent) = try findMaker(buffer, terms, asker)
+        guard tokenSlots[id] == nil else { throw .numberTaken }
+        guard terms.uses != 0, !terms.rights.isEmpty else { throw .malformed }
+        guard buffers[buffer].tokens.count < Int(limits.tokensPerBuffer) else {
+            throw .tooMany(.tokens, limit: limits.tokensPerBuffer)
+        }
+        let ends = [terms.lasts.map { now + $0 }, parent.flatMap { tokens[$0].end }].compactMap { $0 }
+        let slot = tokens.insert(
+            Token(
+                id: id, buffer: buffer, maker: clients[asker.client].identity.uid, rights: terms.rights,
+                uses: terms.uses, end: ends.min(), parent: parent, depth: parent.map { tokens[$0].depth + 1 } ?? 0))
+        tokenSlots[id] = slot
+        bufferTokens.append(slot, to: &buffers[buffer].tokens)
+        if let parent { parentTokens.append(slot, to: &tokens[parent].children) }
+        if let end = ends.min() { tokens[slot].timer = deadlines.add(end, for: .token(slot)) }
+        return .done
+    }
+
+    /// The buffer and the token delegated from, if the asker may make such a token.
+    private func findMaker(_ id: BufferID, _ terms: TokenTerms, _ asker: Asker) throws(Refusal) -> (Slot, Slot?) {
+        guard let parent = terms.parent else { return (try findOwned(id, asker), nil) }
+        guard let buffer = bufferSlots[id], let slot = usableToken(parent, for: buffer) else { throw .noSuchToken }
+        guard tokens[slot].rights.contains(.delegate) else { throw .forbidden(missing: .delegate) }
+        let excess = terms.rights.subtracting(tokens[slot].rights)
+        guard excess.isEmpty else { throw .tokenTooWide(excess) }
+        guard tokens[slot].depth < limits.delegationDepth else {
+            throw .tooMany(.delegations, limit: limits.delegationDepth)
+        }
+        return (buffer, slot)
+    }
+
+    /// The token, if it and all its ancestors have a use left.
+    func usableToken(_ id: TokenID, for buffer: Slot) -> Slot? {
+        guard let token = tokenSlots[id], tokens[token].buffer == buffer else { return nil }
+        var cursor: Slot? = token
+        while let slot = cursor {
+            if tokens[slot].uses == 0 { return nil }
+            cursor = tokens[slot].parent
+        }
+        return token
+    }
+
+    /// A granted request uses the token once, and so its ancestors.
+    mutating func spend(_ token: Slot?) {
+        var cursor = token
+        while let slot = cursor {
+            if let uses = tokens[slot].uses { tokens[slot].uses = uses - 1 }
+            cursor = tokens[slot].parent
+        }
+    }
+
+    mutating func withdrawToken(_ id: TokenID, _ asker: Asker) throws(Refusal) -> Answer {
+        guard let slot = tokenSlots[id] else { throw .noSuchToken }
+        let isMaker = tokens[slot].maker == clients[asker.client].identity.uid
+        guard isMaker || buffers[tokens[slot].buffer].user == clients[asker.client].user else { throw .noSuchToken }
+        let (count, revoked) = withdraw(token: slot)
+        return .tokenWithdrawn(tokens: count, attachments: revoked)
+    }
+
+    mutating func tokenExpired(_ slot: Slot) {
+        tokens[slot].timer = nil
+        _ = withdraw(token: slot)
+    }
+
+    /// The youngest go first; the depth is bounded.
+    mutating func withdraw(token slot: Slot) -> (tokens: Int, attachments: Int) {
+        var (count, revoked) = (1, 0)
+        while let child = tokens[slot].children.first {
+            let below = withdraw(token: child)
+            count += below.tokens
+            revoked += below.attachments
+        }
+        while let attachment = tokens[slot].attachments.first {
+            tokenAttachments.remove(attachment, from: &tokens[slot].attachments)
+            attachments[attachment].token = nil
+            if attachments[attachment].state != .dead { revoked += 1 }
+            revokeForGood(attachment, .ignoredRevoke)
+        }
+        forget(token: slot)
+        return (count, revoked)
+    }
+
+    private mutating func forget(token slot: Slot) {
+        deadlines.cancel(&tokens[slot].timer)
+        bufferTokens.remove(slot, from: &buffers[tokens[slot].buffer].tokens)
+        if let parent = tokens[slot].parent { parentTokens.remove(slot, from: &tokens[parent].children) }
+        tokenSlots[tokens[slot].id] = nil
+        tokens.remove(slot)
+    }
+}

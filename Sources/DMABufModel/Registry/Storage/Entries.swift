@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What the registry remembers, one struct per slab. Who is linked to whom is in chains; what waits has a timer.
+
+struct User: Sendable {
+    var uid: UInt32
+    var clients = 0
+    var ledger = Ledger()
+}
+
+struct Client: Sendable {
+    var id: ClientID
+    var identity: Identity
+    var user: Slot
+    /// Death has begun: nothing is said to it any more.
+    var isDead = false
+    /// It is cut off at the end of this step.
+    var isDoomed = false
+    var unread: UInt32 = 0
+    var attachments = Chain()
+    var fences = Chain()
+    var waits = Chain()
+    var owned = Chain()
+    /// Buffers that it is moving.
+    var moves = Chain()
+    var ticket: Slot?
+}
+
+struct Buffer: Sendable {
+    var id: BufferID
+    /// The owner is a uid; its ledger carries the buffer even after its client is gone.
+    var user: Slot
+    var owner: Slot?
+    var kept: Kept
+    var generation = Generation.first
+    var backing: Backing
+    /// Over for everyone; its memory may still wait for release.
+    var isEnding = false
+    /// A device may still be writing: a dead client's fence did not end in time.
+    var isSuspect = false
+    var attachments = Chain()
+    /// Attachments that are not DEAD.
+    var live = 0
+    var pinned = 0
+    var move: Move?
+    var fences = Chain()
+    var reserved: UInt32 = 0
+    var nextOrder: UInt64 = 0
+    var latches = InlineArray<4, Latch>(repeating: Latch())
+    var waits = Chain()
+    var claims = Chain()
+    var quarantine = Chain()
+    var revocations = Chain()
+    var tokens = Chain()
+    var shares: [Share] = []
+    var names: [String] = []
+}
+
+struct Attachment: Sendable {
+    var id: AttachmentID
+    var buffer: Slot
+    var client: Slot
+    var terms: AttachTerms
+    var rights: Rights
+    /// The generation whose descriptor it was passed last.
+    var generation: Generation
+    var state = AttachmentState.ok
+    /// Revoked by someone, so only `restore` brings it back; else mapping again does.
+    var isBarred = false
+    /// Its lease or token has ended: whatever revokes it, it is DEAD.
+    var isCondemned = false
+    var isPinned = false
+    var accesses: UInt32 = 0
+    /// Accesses that were cut off, whose ends are still to come.
+    var lost: UInt32 = 0
+    var reserved: UInt32 = 0
+    var wasToldOfMove = false
+    var owesMove = false
+    /// It is charged for an old generation that it keeps from being released.
+    var isSuspect = false
+    var revocation: Slot?
+    var token: Slot?
+    var lease: Slot?
+}
+
+struct Move: Sendable {
+    enum Phase: Sendable { case invalidating, fencing, copying }
+    var mover: Slot
+    var terms: MoveTerms
+    var phase = Phase.invalidating
+    var owing = 0
+    var cutOff: [Holder] = []
+    var until: Instant
+    var timer: Slot?
+}
+
+struct Revocation: Sendable {
+    var buffer: Slot
+    var asker: ClientID?
+    var number: RequestNumber
+    var terms: RevokeTerms
+    var farewell: Farewell
+    var until: Instant
+    var owing = 0
+    var unconfirmed: [Holder] = []
+    /// All have answered; the count decides between enforced and less.
+    var isLooking = false
+    var interval: Interval
+    var timer: Slot?
+}
+
+/// A generation that is no longer live, or whose buffer is suspect, and is not yet known to be released.
+struct Quarantined: Sendable {
+    var buffer: Slot
+    var generation: Generation
+    var backing: Backing
+    var suspects = 0
+    /// With no suspect left the owner carries the bytes.
+    var isOwners = false
+    var interval: Interval
+    var timer: Slot?
+}
+
+struct PendingFence: Sendable {
+    var id: FenceID
+    var buffer: Slot
+    /// nil: its owner is dead, and it is still waited for.
+    var client: Slot?
+    var timeline: UInt32
+    var point: UInt64
+    var usage: Usage
+    var kind: FenceTerms.Kind
+    var order: UInt64
+    /// A newer one has its slot; someone still waits for it.
+    var isSuperseded = false
+    var timer: Slot?
+}
+
+/// How the worst fence of a class ended that no later write has made good.
+struct Latch: Sendable {
+    var status = FenceStatus.ok
+    var order: UInt64 = 0
+}
+
+struct Wait: Sendable {
+    enum Reason: Sendable {
+        case fences(Usage, before: UInt64, remaining: Int, FenceStatus)
+        case attach(AttachTerms)
+        case map(AttachmentID)
+    }
+    var client: Slot
+    var number: RequestNumber
+    var buffer: Slot
+    var reason: Reason
+    var timer: Slot?
+}
+
+struct Ticket: Sendable {
+    var number: LockNumber
+    var client: Slot
+    var request: RequestNumber
+    var lasting: Interval
+    var isGranted = false
+    var claims = Chain()
+    var timer: Slot?
+}
+
+/// A ticket's place in the queue for one buffer.
+struct Claim: Sendable {
+    var ticket: Slot
+    var buffer: Slot
+}
+
+struct Token: Sendable {
+    var id: TokenID
+    var buffer: Slot
+    var maker: UInt32
+    var rights: Rights
+    var uses: UInt32?
+    var end: Instant?
+    var parent: Slot?
+    var depth: UInt32
+    var children = Chain()
+    var attachments = Chain()
+    var timer: Slot?
+}
+
+struct NameKey: Hashable, Sendable {
+    var uid: UInt32
+    var name: String
+}
