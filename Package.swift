@@ -41,6 +41,7 @@ let package = Package(
         // Pure.
         .target(name: "DMABufModel", swiftSettings: strict),
         .target(name: "DMABufWire", dependencies: ["DMABufModel"], swiftSettings: strict),
+        .target(name: "DMABufScenario", dependencies: ["DMABufModel"], swiftSettings: strict),
 
         // Kernel.
         .target(name: "CDMABuf"),
@@ -74,7 +75,9 @@ let package = Package(
             name: "TestSupport", dependencies: ["DMABuf", "DMABufModel", "DMABufSystem", system],
             path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
-            name: "DMABufModelTests", dependencies: ["DMABufModel", "TestSupport"], swiftSettings: strict),
+            name: "DMABufModelTests",
+            dependencies: ["DMABufModel", "DMABufScenario", "DMABufSystem", "TestSupport", system],
+            swiftSettings: strict),
         .testTarget(
             name: "DMABufWireTests", dependencies: ["DMABufWire", "DMABufModel", "TestSupport"], swiftSettings: strict),
         .testTarget(
