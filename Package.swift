@@ -75,8 +75,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["DMABuf", "DMABufModel", "DMABufSystem", system],
             path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
-            name: "DMABufModelTests",
-            dependencies: ["DMABufModel", "DMABufScenario", "DMABufSystem", "TestSupport", system],
+            name: "DMABufModelTests", dependencies: ["DMABufModel", "DMABufScenario", "TestSupport"],
             swiftSettings: strict),
         .testTarget(
             name: "DMABufWireTests", dependencies: ["DMABufWire", "DMABufModel", "TestSupport"], swiftSettings: strict),

@@ -199,7 +199,7 @@ extension Registry {
     }
 
     mutating func reply(_ asker: Asker, _ answer: Answer) {
-        guard !clients[asker.client].isDead else { return }
+        guard isAlive(asker.client) else { return }
         effects.append(.answer(clients[asker.client].id, asker.number, answer))
     }
 }

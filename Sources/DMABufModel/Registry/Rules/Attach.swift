@@ -171,6 +171,7 @@ extension Registry {
     {
         let slot = try findUsable(id, asker)
         let buffer = attachments[slot].buffer
+        try checkNotSuspect(buffer, asker)
         try checkCurrent(generation, of: buffer)
         try checkCurrent(attachments[slot].generation, of: buffer)
         if let move = buffers[buffer].move { throw .moving(until: move.until) }
@@ -251,6 +252,7 @@ extension Registry {
     }
 
     private mutating func retry(_ request: Request, _ asker: Asker) {
+        guard isAlive(asker.client) else { return }
         do throws(Refusal) {
             let answer: Answer? =
                 switch request {

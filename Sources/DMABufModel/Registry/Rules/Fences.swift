@@ -59,16 +59,24 @@ extension Registry {
                 buffers[buffer].latches[usage] = Latch()
             }
         }
-        let index = Int(fence.usage.rawValue)
-        let worst = buffers[buffer].latches[index].status.merged(with: status)
-        if status != .ok { buffers[buffer].latches[index] = Latch(status: worst, order: fence.order) }
+        guard status != .ok else { return }
+        let old = buffers[buffer].latches[Int(fence.usage.rawValue)]
+        let isWorse = old.status.merged(with: status) != old.status
+        buffers[buffer].endings += 1
+        buffers[buffer].latches[Int(fence.usage.rawValue)] = Latch(
+            status: isWorse ? status : old.status, order: max(old.order, fence.order),
+            ending: isWorse ? buffers[buffer].endings : old.ending)
     }
 
     /// The merged bad ends of a class and those below; `ok` if there are none.
     func latched(_ buffer: Slot, _ usage: Usage) -> FenceStatus {
-        var status = FenceStatus.ok
-        for index in 0...Int(usage.rawValue) { status = status.merged(with: buffers[buffer].latches[index].status) }
-        return status
+        var worst = Latch()
+        for index in 0...Int(usage.rawValue) {
+            let latch = buffers[buffer].latches[index]
+            let (first, second) = latch.ending < worst.ending ? (latch, worst) : (worst, latch)
+            worst = first.status.merged(with: second.status) == first.status ? first : second
+        }
+        return worst.status
     }
 }
 

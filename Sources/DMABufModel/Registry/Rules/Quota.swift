@@ -73,10 +73,10 @@ extension Registry {
 
 extension Registry {
     mutating func notify(_ client: Slot, _ notice: Notice) {
-        guard !clients[client].isDead else { return }
+        guard isAlive(client) else { return }
         let user = clients[client].user
         if clients[client].unread >= limits.noticesPerClient || !mayCharge(.notices, 1, to: user) {
-            doom(client, .slowReader)
+            return doom(client, .slowReader)
         }
         clients[client].unread += 1
         charge(.notices, 1, to: user)
@@ -90,9 +90,12 @@ extension Registry {
         uncharge(.notices, UInt64(count), from: clients[slot].user)
     }
 
+    /// Neither dead nor about to be cut off: whoever is gets no word more.
+    func isAlive(_ client: Slot) -> Bool { !clients[client].isDead && !clients[client].isDoomed }
+
     /// Cut off at the end of the step, so that no rule loses a client under its feet.
-    mutating func doom(_ client: Slot, _ farewell: Farewell) {
-        guard !clients[client].isDead, !clients[client].isDoomed else { return }
+    mutating func doom(_ client: Slot, _ farewell: CutOffReason) {
+        guard isAlive(client) else { return }
         clients[client].isDoomed = true
         doomed.append(clients[client].id)
         effects.append(.disconnect(clients[client].id, farewell))

@@ -34,7 +34,7 @@ extension Registry {
     }
 
     private mutating func addRevocation(
-        of buffer: Slot, _ terms: RevokeTerms, _ farewell: Farewell, _ asker: Asker?
+        of buffer: Slot, _ terms: RevokeTerms, _ farewell: CutOffReason, _ asker: Asker?
     ) -> Slot {
         let until = now + terms.within
         let slot = revocations.insert(
@@ -64,7 +64,7 @@ extension Registry {
     }
 
     /// The end of a lease or of a token: DEAD, and cut off if it does not answer.
-    mutating func revokeForGood(_ attachment: Slot, _ farewell: Farewell) {
+    mutating func revokeForGood(_ attachment: Slot, _ farewell: CutOffReason) {
         switch attachments[attachment].state {
         case .dead: return
         case .revoked: lose(attachment, .dead, isTold: true)

@@ -59,9 +59,7 @@ extension Registry {
     /// A buffer of the asker's own uid.
     func findOwned(_ id: BufferID, _ asker: Asker) throws(Refusal) -> Slot {
         let found = try findBuffer(id, needing: [], asker)
-        guard clients[asker.client].user == buffers[found.buffer].user else {
-            throw .forbidden(missing: Rights.all.subtracting(found.rights))
-        }
+        guard clients[asker.client].user == buffers[found.buffer].user else { throw .notTheOwner }
         return found.buffer
     }
 }

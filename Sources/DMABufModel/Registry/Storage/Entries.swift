@@ -46,6 +46,7 @@ struct Buffer: Sendable {
     var fences = Chain()
     var reserved: UInt32 = 0
     var nextOrder: UInt64 = 0
+    var endings: UInt64 = 0
     var latches = InlineArray<4, Latch>(repeating: Latch())
     var waits = Chain()
     var claims = Chain()
@@ -99,7 +100,7 @@ struct Revocation: Sendable {
     var asker: ClientID?
     var number: RequestNumber
     var terms: RevokeTerms
-    var farewell: Farewell
+    var farewell: CutOffReason
     var until: Instant
     var owing = 0
     var unconfirmed: [Holder] = []
@@ -139,7 +140,10 @@ struct PendingFence: Sendable {
 /// How the worst fence of a class ended that no later write has made good.
 struct Latch: Sendable {
     var status = FenceStatus.ok
+    /// The newest fence that ended badly; a later write makes it good.
     var order: UInt64 = 0
+    /// Which end of the buffer's it was, to tell the first of two errors.
+    var ending: UInt64 = .max
 }
 
 struct Wait: Sendable {

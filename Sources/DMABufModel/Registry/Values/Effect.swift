@@ -19,11 +19,11 @@ public enum Effect: Hashable, Sendable {
     case verifyRelease(BufferID, Generation)
     /// Close the registry's descriptors of this generation. Only verified memory may go into a pool.
     case release(BufferID, Generation, isVerified: Bool)
-    case disconnect(ClientID, Farewell)
+    case disconnect(ClientID, CutOffReason)
 }
 
 /// Why a connection is cut.
-public enum Farewell: UInt8, Hashable, CaseIterable, Sendable {
+public enum CutOffReason: UInt8, Hashable, CaseIterable, Sendable {
     case slowReader
     case ignoredRevoke
     case ignoredLease

@@ -13,6 +13,8 @@ public enum Refusal: Error, Hashable, Sendable {
     case noSuchAttachment
     case noSuchToken
     case forbidden(missing: Rights)
+    /// Only the owner's uid may.
+    case notTheOwner
     case tokenTooWide(Rights)
     case nameTaken
 
