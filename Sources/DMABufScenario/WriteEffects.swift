@@ -90,6 +90,7 @@ func text(_ notice: Notice) -> String {
     case .restored(let id, let buffer): "restored \(text(id)) \(text(buffer))"
     case .attachmentEnded(let id, let buffer): "attachmentEnded \(text(id)) \(text(buffer))"
     case .ownerGone(let id, let buffer): "ownerGone \(text(id)) \(text(buffer))"
+    case .withdrawn(let id, let buffer): "withdrawn \(text(id)) \(text(buffer))"
     case .quarantined(let buffer, let generation): "quarantined \(text(buffer)) \(text(generation))"
     case .released(let buffer, let generation, let isVerified):
         "released \(text(buffer)) \(text(generation)) \(isVerified ? "verified" : "unverified")"

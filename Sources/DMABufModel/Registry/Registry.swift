@@ -82,14 +82,8 @@ public struct Registry: Sendable {
         _ request: Request, numbered number: RequestNumber, from client: ClientID, at now: Instant,
         into effects: inout Effects
     ) {
-        guard let slot = clientSlots[client] else { return }
         beginStep(at: now, &effects)
-        let asker = Asker(client: slot, number: number)
-        do throws(Refusal) {
-            if let answer = try decide(request, asker) { reply(asker, answer) }
-        } catch {
-            reply(asker, .refused(error))
-        }
+        if let slot = clientSlots[client] { answer(request, Asker(client: slot, number: number)) }
         endStep(&effects)
     }
 
@@ -112,18 +106,6 @@ public struct Registry: Sendable {
     /// Everything whose deadline is at or before `now`, the earliest first.
     public mutating func expire(at now: Instant, into effects: inout Effects) {
         beginStep(at: now, &effects)
-        while let subject = deadlines.popDue(at: now) {
-            switch subject {
-            case .lease(let slot): leaseEnded(slot)
-            case .move(let slot): moveExpired(slot)
-            case .revocation(let slot): revocationExpired(slot)
-            case .fence(let slot): fenceExpired(slot)
-            case .wait(let slot): waitExpired(slot)
-            case .ticket(let slot): ticketExpired(slot)
-            case .token(let slot): tokenExpired(slot)
-            case .look(let slot): lookAgain(slot)
-            }
-        }
         endStep(&effects)
     }
 }
@@ -136,16 +118,47 @@ struct Asker: Sendable {
 
 extension Registry {
     /// The caller's effects are lent to the step by exchange: no copy, no allocation.
+    ///
+    /// What is due is done first, in every step: an answer that comes after its deadline is late, no matter in which order
+    /// the server looked at its sockets and its timer.
     private mutating func beginStep(at now: Instant, _ effects: inout Effects) {
         self.now = max(self.now, now)
         swap(&self.effects, &effects)
+        guard let first = deadlines.first, first <= self.now else { return }
+        while let subject = deadlines.popDue(at: self.now) { expire(subject) }
+        settle()
     }
 
-    private mutating func endStep(_ effects: inout Effects) {
+    private mutating func expire(_ subject: Deadlines.Subject) {
+        switch subject {
+        case .lease(let slot): leaseEnded(slot)
+        case .move(let slot): moveExpired(slot)
+        case .revocation(let slot): revocationExpired(slot)
+        case .fence(let slot): fenceExpired(slot)
+        case .wait(let slot): waitExpired(slot)
+        case .ticket(let slot): ticketExpired(slot)
+        case .token(let slot): tokenExpired(slot)
+        case .look(let slot): lookAgain(slot)
+        }
+    }
+
+    private mutating func settle() {
         while !doomed.isEmpty || !unused.isEmpty {
             cutOffDoomed()
             endUnused()
         }
+    }
+
+    private mutating func answer(_ request: Request, _ asker: Asker) {
+        do throws(Refusal) {
+            if let answer = try decide(request, asker) { reply(asker, answer) }
+        } catch {
+            reply(asker, .refused(error))
+        }
+    }
+
+    private mutating func endStep(_ effects: inout Effects) {
+        settle()
         swap(&self.effects, &effects)
     }
 

@@ -27,6 +27,8 @@ extension Registry {
 
     mutating func withdraw(_ id: BufferID, _ asker: Asker) throws(Refusal) -> Answer {
         let buffer = try findOwned(id, asker)
+        guard !buffers[buffer].isWithdrawn else { throw .bufferEnded }
+        buffers[buffer].isWithdrawn = true
         forgetNames(of: buffer)
         if buffers[buffer].kept == .registry { buffers[buffer].kept = .lastAttachment }
         ownerLeft(buffer)
@@ -39,7 +41,9 @@ extension Registry {
         buffers[buffer].owner = nil
         if buffers[buffer].kept == .owner || isUnused(buffer) { return end(buffer) }
         for slot in bufferAttachments.slots(of: buffers[buffer].attachments) {
-            notify(attachments[slot].client, .ownerGone(attachments[slot].id, buffers[buffer].id))
+            let (attachment, id) = (attachments[slot].id, buffers[buffer].id)
+            let notice: Notice = buffers[buffer].isWithdrawn ? .withdrawn(attachment, id) : .ownerGone(attachment, id)
+            notify(attachments[slot].client, notice)
         }
     }
 

@@ -72,6 +72,7 @@ extension Registry {
 extension Registry {
     mutating func name(_ id: BufferID, _ name: String, _ asker: Asker) throws(Refusal) -> Answer {
         let buffer = try findOwned(id, asker)
+        guard !buffers[buffer].isWithdrawn else { throw .bufferEnded }
         guard !name.isEmpty, name.utf8.count <= 255 else { throw .malformed }
         let key = NameKey(uid: users[buffers[buffer].user].uid, name: name)
         guard names[key] == nil else { throw .nameTaken }

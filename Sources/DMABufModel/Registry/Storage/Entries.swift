@@ -34,6 +34,8 @@ struct Buffer: Sendable {
     var kept: Kept
     var generation = Generation.first
     var backing: Backing
+    /// Its owner has let go of it: no name leads to it any more, and whoever is attached may finish.
+    var isWithdrawn = false
     /// Over for everyone; its memory may still wait for release.
     var isEnding = false
     /// A device may still be writing: a dead client's fence did not end in time.

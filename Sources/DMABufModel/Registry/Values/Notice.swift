@@ -21,6 +21,7 @@ public enum Notice: Hashable, Sendable {
     // Lifetime.
     case attachmentEnded(AttachmentID, BufferID)
     case ownerGone(AttachmentID, BufferID)
+    case withdrawn(AttachmentID, BufferID)
     case quarantined(BufferID, Generation)
     case released(BufferID, Generation, isVerified: Bool)
 
