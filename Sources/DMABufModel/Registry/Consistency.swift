@@ -78,7 +78,8 @@ extension Registry {
         found.expect(attachment.state == .ok || attachment.accesses == 0, "\(name) is revoked and inside an access")
         found.expect(attachment.state == .ok || !attachment.owesMove, "\(name) is revoked and waited for")
         found.expect(attachment.state == .ok || !attachment.isPinned, "\(name) is revoked and pins")
-        found.expect(attachment.state == .ok || attachment.revocation == nil, "\(name) is revoked twice")
+        found.expect(
+            attachment.state == .ok || !attachment.isBarred || attachment.revocation == nil, "\(name) is revoked twice")
         found.expect(!attachment.owesMove || buffer.move != nil, "\(name) owes for no move")
         found.expect(
             attachment.accesses == 0 || attachment.generation == buffer.generation, "\(name) uses an old generation")

@@ -48,7 +48,7 @@ extension Registry {
             let isEmpty =
                 buffer.attachments.count + buffer.waits.count + buffer.claims.count + buffer.tokens.count == 0
             found.expect(isEmpty && buffer.move == nil && buffer.names.isEmpty, "\(name) has ended and is in use")
-            found.expect(findQuarantined(slot, buffer.generation) != nil, "\(name) has ended and nobody looks at it")
+            found.expect(buffer.quarantine.count > 0, "\(name) has ended and nobody looks at it")
         } else {
             let isKept =
                 buffer.owner != nil || buffer.kept == .registry || (buffer.kept == .lastAttachment && buffer.live > 0)
@@ -60,7 +60,9 @@ extension Registry {
         let buffer = buffers[slot]
         let old = bufferQuarantine.slots(of: buffer.quarantine)
         let isLiveQuarantined = old.contains { quarantined[$0].generation == buffer.generation }
-        found.expect(isLiveQuarantined == (buffer.isEnding || buffer.isSuspect), "\(name) has not one live generation")
+        found.expect(
+            isLiveQuarantined == (buffer.isEnding ? !buffer.isReleased : buffer.isSuspect),
+            "\(name) has not one live generation")
         found.expect(Set(old.map { quarantined[$0].generation }).count == old.count, "\(name) has a generation twice")
         found.expect(
             old.allSatisfy { quarantined[$0].generation <= buffer.generation }, "\(name) has a generation too new")
@@ -152,8 +154,8 @@ extension Registry {
             let buffer = buffers[slot]
             counts[buffer.user, default: Ledger()].buffers += 1
             counts[buffer.user, default: Ledger()].bytes += buffer.backing.byteCount
-            let isReleased = findQuarantined(slot, buffer.generation) == nil
-            if isReleased {
+            let isQuarantined = findQuarantined(slot, buffer.generation) != nil
+            if !isQuarantined, !buffer.isReleased {
                 counts[buffer.user, default: Ledger()].descriptors += UInt64(buffer.backing.descriptorCount)
             }
         }

@@ -95,6 +95,7 @@ extension Registry {
         effects.append(.release(buffers[buffer].id, generation, isVerified: isVerified))
         tellReleased(buffer, generation, isVerified)
         uncharge(.descriptors, UInt64(quarantined[slot].backing.descriptorCount), from: buffers[buffer].user)
+        if generation == buffers[buffer].generation { buffers[buffer].isReleased = true }
         forget(quarantined: slot)
         if buffers[buffer].isEnding, buffers[buffer].quarantine.count == 0 { forget(buffer: buffer) }
     }

@@ -65,16 +65,14 @@ extension Registry {
 
     /// The end of a lease or of a token: DEAD, and cut off if it does not answer.
     mutating func revokeForGood(_ attachment: Slot, _ farewell: CutOffReason) {
-        switch attachments[attachment].state {
-        case .dead: return
-        case .revoked: lose(attachment, .dead, isTold: true)
-        case .ok:
-            attachments[attachment].isCondemned = true
-            guard attachments[attachment].revocation == nil else { return }
-            let terms = RevokeTerms(
-                .attachment(attachments[attachment].id), within: limits.leaseGrace, isFinal: true, cutsOff: true)
-            ask(attachment, addRevocation(of: attachments[attachment].buffer, terms, farewell, nil))
-        }
+        guard attachments[attachment].state != .dead else { return }
+        attachments[attachment].isCondemned = true
+        // A revocation under way ends it, whatever it was meant to be.
+        guard attachments[attachment].revocation == nil else { return }
+        guard attachments[attachment].state == .ok else { return lose(attachment, .dead, isTold: true) }
+        let terms = RevokeTerms(
+            .attachment(attachments[attachment].id), within: limits.leaseGrace, isFinal: true, cutsOff: true)
+        ask(attachment, addRevocation(of: attachments[attachment].buffer, terms, farewell, nil))
     }
 
     mutating func acknowledgeRevoke(_ id: AttachmentID, _ asker: Asker) throws(Refusal) -> Answer? {

@@ -38,6 +38,8 @@ struct Buffer: Sendable {
     var isWithdrawn = false
     /// Over for everyone; its memory may still wait for release.
     var isEnding = false
+    /// Its last generation's memory is free; an older one's may not be.
+    var isReleased = false
     /// A device may still be writing: a dead client's fence did not end in time.
     var isSuspect = false
     var attachments = Chain()
