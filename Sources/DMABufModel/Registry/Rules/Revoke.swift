@@ -138,10 +138,8 @@ extension Registry {
         if revocations[slot].isLooking {
             return now < revocations[slot].until ? lookForRevocation(slot) : finish(revocation: slot, level(slot))
         }
-        let buffer = revocations[slot].buffer
         let asker = revocations[slot].asker.flatMap { clientSlots[$0] }
-        for attachment in bufferAttachments.slots(of: buffers[buffer].attachments)
-        where attachments[attachment].revocation == slot {
+        for attachment in asked(by: slot) {
             revocations[slot].unconfirmed.append(holder(attachment, asSeenBy: asker))
             attachments[attachment].revocation = nil
             lose(attachment, revocations[slot].terms.isFinal ? .dead : .revoked, isTold: true)
@@ -154,13 +152,24 @@ extension Registry {
     private mutating func conclude(_ slot: Slot) {
         let buffer = revocations[slot].buffer
         deadlines.cancel(&revocations[slot].timer)
-        let isUsed = bufferAttachments.slots(of: buffers[buffer].attachments).contains { attachments[$0].state == .ok }
-        guard revocations[slot].asker != nil, buffers[buffer].backing.provesRelease, !isUsed else {
+        guard revocations[slot].asker != nil, buffers[buffer].backing.provesRelease, !isUsed(buffer) else {
             return finish(revocation: slot, level(slot))
         }
         revocations[slot].isLooking = true
         revocations[slot].until = now + limits.leaseGrace
         lookForRevocation(slot)
+    }
+
+    private func isUsed(_ buffer: Slot) -> Bool {
+        bufferAttachments.slots(of: buffers[buffer].attachments).contains { attachments[$0].state == .ok }
+    }
+
+    /// Those who have not answered. A revocation of one is not charged a walk over all: a token may have thousands.
+    private func asked(by slot: Slot) -> [Slot] {
+        guard revocations[slot].owing > 0 else { return [] }
+        if case .attachment(let id) = revocations[slot].terms.target { return attachmentSlots[id].map { [$0] } ?? [] }
+        return bufferAttachments.slots(of: buffers[revocations[slot].buffer].attachments)
+            .filter { attachments[$0].revocation == slot }
     }
 
     private mutating func lookForRevocation(_ slot: Slot) {
@@ -187,10 +196,7 @@ extension Registry {
 
     mutating func finish(revocation slot: Slot, _ answer: Answer) {
         let revocation = revocations[slot]
-        for attachment in bufferAttachments.slots(of: buffers[revocation.buffer].attachments)
-        where attachments[attachment].revocation == slot {
-            attachments[attachment].revocation = nil
-        }
+        for attachment in asked(by: slot) { attachments[attachment].revocation = nil }
         deadlines.cancel(&revocations[slot].timer)
         bufferRevocations.remove(slot, from: &buffers[revocation.buffer].revocations)
         revocations.remove(slot)
