@@ -42,6 +42,8 @@ let package = Package(
         .target(name: "DMABufModel", swiftSettings: strict),
         .target(name: "DMABufWire", dependencies: ["DMABufModel"], swiftSettings: strict),
         .target(name: "DMABufScenario", dependencies: ["DMABufModel"], swiftSettings: strict),
+        .target(
+            name: "DMABufSimulator", dependencies: ["DMABufModel", "DMABufScenario"], swiftSettings: strict),
 
         // Kernel.
         .target(name: "CDMABuf"),
@@ -69,6 +71,10 @@ let package = Package(
                 "DMABufSystem", arguments, system,
             ],
             swiftSettings: strict),
+        .executableTarget(
+            name: "dmabuf-simulate", dependencies: ["DMABufSimulator", "DMABufModel", arguments],
+            swiftSettings: strict),
+        .executableTarget(name: "dmabuf-bench", dependencies: ["DMABufModel"], swiftSettings: strict),
 
         // Tests, one target per module of the same name.
         .target(
@@ -76,6 +82,9 @@ let package = Package(
             path: "Tests/TestSupport", swiftSettings: strict),
         .testTarget(
             name: "DMABufModelTests", dependencies: ["DMABufModel", "DMABufScenario", "TestSupport"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "DMABufSimulatorTests", dependencies: ["DMABufSimulator", "DMABufScenario", "DMABufModel"],
             swiftSettings: strict),
         .testTarget(
             name: "DMABufWireTests", dependencies: ["DMABufWire", "DMABufModel", "TestSupport"], swiftSettings: strict),

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import DMABufModel
+
+/// One thing that is done to the registry.
+package enum Act: Hashable, Sendable {
+    case connect(Identity)
+    case request(peer: Int, RequestNumber, Request)
+    case observe(Observation)
+    case expire
+}
+
+/// One step of a run before it is known what it will do: that depends on the word and on what the world then looks like.
+package struct Step: Hashable, Sendable {
+    /// Its place in the run as it was first made; what it brings into the world is labelled with it.
+    var index: Int
+    var word: UInt64
+}

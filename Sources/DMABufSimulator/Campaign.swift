@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Many runs, one seed after the other, until one fails.
+package struct Campaign: Sendable {
+    package struct Failure: Sendable {
+        package let plan: Plan
+        package let violation: Violation
+    }
+
+    package let seed: UInt64
+    package let steps: Int
+    package let stride: Int
+    package private(set) var runs = 0
+    package private(set) var tally = Tally()
+
+    package init(seed: UInt64, steps: Int, stride: Int = 1) {
+        self.seed = seed
+        self.steps = steps
+        self.stride = stride
+    }
+
+    /// The next run; nil if all its rules held.
+    package mutating func next() -> Failure? {
+        let plan = Plan(seed: RandomWords.mix(seed &+ UInt64(runs)), steps: steps)
+        runs += 1
+        var simulation = Simulation(plan, stride: stride)
+        do throws(Violation) {
+            try simulation.run()
+            tally.add(simulation.checker.tally)
+            return nil
+        } catch {
+            return Failure(plan: plan, violation: error)
+        }
+    }
+}

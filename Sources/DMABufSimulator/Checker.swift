@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufModel
+
+/// Follows a run from outside: takes what was done and what came of it, compares it with the ``World`` and brings the
+/// world up to date. It throws at the first effect that should not be, or should have been.
+package struct Checker: Sendable {
+    package internal(set) var world = World()
+    package internal(set) var tally = Tally()
+    /// The label of the step under way.
+    var label: UInt64 = 0
+    /// Bits of a label that tell apart what one step brings.
+    private var lastBits: UInt64 = 0
+    /// The act of the step under way.
+    var act = Act.expire
+    /// Requests that were answered in this step.
+    var answered: [OpenRequest] = []
+    /// Moves that ended in this step.
+    var ended: [Int] = []
+    /// Buffers that must have been let go of by the end of the step.
+    var passing: (ClientID, AttachmentID, Generation)?
+
+    package init() {}
+
+    mutating func nextLabel() -> UInt64 {
+        lastBits = (lastBits + 1) & 15
+        return label | lastBits
+    }
+
+    /// What is about to be done.
+    mutating func begin(_ act: Act, _ step: Int, at now: Instant) {
+        world.now = now
+        label = UInt64(step) << 4
+        lastBits = 0
+        self.act = act
+        answered.removeAll(keepingCapacity: true)
+        ended.removeAll(keepingCapacity: true)
+        switch act {
+        case .request(let peer, let number, let request):
+            tally.count(request)
+            world.nextRequest += 1
+            world.peers[peer].open.append(
+                OpenRequest(label: label, number: number, request: request, asked: now))
+        case .observe(let observation):
+            tally.count(observation)
+            observed(observation)
+        case .connect, .expire: break
+        }
+    }
+
+    private mutating func observed(_ observation: Observation) {
+        switch observation {
+        case .clientDied(let id): if let peer = world.peer(id), world.peers[peer].isAlive { died(peer) }
+        case .count(let buffer, let generation, _):
+            if let look = world.looks.firstIndex(where: { $0.buffer == buffer && $0.generation == generation }) {
+                world.looks.remove(at: look)
+            }
+        case .copyDone(let buffer, let generation, _), .copyFailed(let buffer, let generation):
+            world.copies.removeAll { $0.buffer == buffer && $0.generation == generation }
+        case .fenceEnded(let id, _): if let fence = world.fence(id) { world.fences[fence].hasEnded = true }
+        case .delivered(let id, let count): if let peer = world.peer(id) { world.peers[peer].unread -= Int(count) }
+        }
+    }
+
+    mutating func connected(_ id: ClientID, _ identity: Identity) throws(Violation) {
+        try expect(world.peer(id) == nil, .answeredOnce, "client \(id.rawValue) was there before")
+        world.peers.append(Peer(label: nextLabel(), id: id, identity: identity))
+    }
+
+    mutating func refused(connection refusal: Refusal) { tally.count(refusal) }
+
+    /// What came of it, in order.
+    mutating func follow(_ effects: [Effect]) throws(Violation) {
+        for effect in effects { noteCommit(effect) }
+        for index in effects.indices {
+            tally.count(effects[index])
+            try check(effects[index])
+            if index > 0 { try checkUnlike(effects, index) }
+        }
+        try expect(passing == nil, .noOldGrant, "a descriptor was passed without an answer that says so")
+    }
+
+    /// The commit of a move is one step for everybody, whoever is told of it first.
+    private mutating func noteCommit(_ effect: Effect) {
+        guard case .notify(_, .moveEnded(let id, .moved(let generation, _))) = effect, let buffer = world.buffer(id),
+            world.buffers[buffer].generation.next == generation
+        else { return }
+        world.buffers[buffer].generation = generation
+        ended.append(buffer)
+    }
+
+    /// No step says the same thing to the same client twice.
+    private func checkUnlike(_ effects: [Effect], _ index: Int) throws(Violation) {
+        guard case .notify = effects[index] else { return }
+        for earlier in effects.indices where earlier < index && effects[earlier] == effects[index] {
+            throw Violation(.noticeOnce, "told twice in one step: \(effects[index])")
+        }
+    }
+
+    private mutating func check(_ effect: Effect) throws(Violation) {
+        switch effect {
+        case .answer(let client, let number, let answer): try check(answer, number, to: client)
+        case .notify(let client, let notice): try check(notice, to: client)
+        case .passDescriptor(let id, let generation, let client, let attachment):
+            try check(pass: id, generation, client, attachment)
+        case .watchFence(let id): try watched(id)
+        case .dropFence(let id): try dropped(id)
+        case .importFence(let id, let buffer, let generation, let usage):
+            try check(importing: id, buffer, generation, usage)
+        case .startCopy(let id, let from, let to): try started(copy: id, from, to)
+        case .cancelCopy(let id, let generation): try cancelled(copy: id, generation)
+        case .verifyRelease(let id, let generation):
+            let look = Look(label: nextLabel(), buffer: id, generation: generation)
+            if !world.looks.contains(where: { $0.buffer == id && $0.generation == generation }) {
+                world.looks.append(look)
+            }
+        case .release(let id, let generation, _): try released(id, generation)
+        case .disconnect(let client, _): try disconnected(client)
+        }
+    }
+
+    private mutating func disconnected(_ client: ClientID) throws(Violation) {
+        guard let peer = world.peer(client), world.peers[peer].isAlive else {
+            throw Violation(.deadHearNothing, "client \(client.rawValue) is cut off and was gone")
+        }
+        died(peer)
+    }
+}

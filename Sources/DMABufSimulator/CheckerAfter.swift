@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufModel
+
+/// What must hold after each step, and not only at an effect.
+extension Checker {
+    mutating func after(_ registry: borrowing Registry) throws(Violation) {
+        try checkAnswered()
+        try checkMovesTold()
+        try checkFencesOfTheDead()
+        try checkWaits(registry.nextDeadline)
+        if act == .expire { try checkDue() }
+        try checkLocksGranted()
+        for uid in Self.uids { try checkLedger(registry.ledger(of: uid), of: uid) }
+    }
+
+    static let uids: [UInt32] = [1000, 1001, 1002]
+
+    /// Only what may wait is still open.
+    private func checkAnswered() throws(Violation) {
+        guard case .request(let peer, let number, let request) = act, !request.mayWait else { return }
+        let isOpen = world.peers[peer].open.contains { $0.number == number }
+        try expect(!isOpen, .answeredOnce, "never answered: \(request)")
+    }
+
+    private func checkMovesTold() throws(Violation) {
+        for buffer in ended {
+            for seen in world.attachments where seen.buffer == buffer && !seen.isOver {
+                try expect(
+                    !seen.awaitsMove || world.buffers[buffer].mover != nil, .noticeOnce,
+                    "attachment \(seen.id.rawValue) was told of a move and not of its end")
+            }
+        }
+    }
+
+    private func checkFencesOfTheDead() throws(Violation) {
+        for fence in world.fences where fence.kind == .eventFD && !fence.isDropped {
+            guard let peer = fence.peer, !world.peers[peer].isAlive else { continue }
+            throw Violation(.deadHearNothing, "eventfd fence \(fence.id.rawValue) outlived its promiser")
+        }
+    }
+
+    private func checkWaits(_ next: Instant?) throws(Violation) {
+        if next != nil { return }
+        for peer in world.peers where peer.isAlive {
+            try expect(peer.open.isEmpty, .waitsEnd, "waited for without an end: \(peer.open)")
+            try expect(peer.owed.isEmpty, .waitsEnd, "owed without an end: \(peer.owed)")
+        }
+        try expect(!world.buffers.contains { $0.mover != nil }, .waitsEnd, "a move without an end")
+        try expect(!world.locks.contains { !$0.isOver }, .waitsEnd, "a lock without an end")
+        try expect(!world.fences.contains { !$0.isDropped && !$0.hasEnded }, .waitsEnd, "a fence without an end")
+    }
+
+    /// Nothing is left whose time is over.
+    private func checkDue() throws(Violation) {
+        let now = world.now
+        for peer in world.peers where peer.isAlive {
+            for open in peer.open {
+                guard let bound = open.request.bound, open.asked + bound <= now else { continue }
+                throw Violation(.waitsEnd, "still waiting past its end: \(open.request)")
+            }
+        }
+        for lock in world.locks where !lock.isOver {
+            try expect(lock.until > now, .locksExclude, "lock \(lock.number.rawValue) outlived its end")
+        }
+        for fence in world.fences where !fence.isDropped && !fence.hasEnded {
+            try expect(fence.end ?? now > now, .fencesEnd, "fence \(fence.id.rawValue) outlived its end")
+        }
+    }
+
+    /// A ticket that nothing stands before is granted in the step that made it so.
+    private func checkLocksGranted() throws(Violation) {
+        for peer in world.peers where peer.isAlive {
+            for open in peer.open {
+                guard case .lock(let ids, _, _) = open.request else { continue }
+                try expect(isObstructed(ids, since: open.label), .locksInOrder, "a free lock was not granted: \(ids)")
+            }
+        }
+    }
+
+    private func isObstructed(_ ids: [BufferID], since label: UInt64) -> Bool {
+        if world.locks.contains(where: { !$0.isOver && $0.buffers.contains(where: ids.contains) }) { return true }
+        if world.buffers.contains(where: { $0.mover != nil && ids.contains($0.id) }) { return true }
+        return world.peers.contains { peer in
+            peer.open.contains { earlier in
+                guard earlier.label < label, case .lock(let wanted, _, _) = earlier.request else { return false }
+                return wanted.contains(where: ids.contains)
+            }
+        }
+    }
+
+    /// A recount of what the outside has seen granted and given back.
+    private func checkLedger(_ ledger: Ledger, of uid: UInt32) throws(Violation) {
+        var notices = 0
+        var attachments = 0
+        for peer in world.peers where peer.isAlive && peer.identity.uid == uid { notices += peer.unread }
+        for seen in world.attachments where !seen.isOver && world.peers[seen.peer].identity.uid == uid { attachments += 1 }
+        var buffers = 0
+        var bytes: UInt64 = 0
+        for seen in world.buffers where world.peers[seen.owner].identity.uid == uid && !seen.isForgotten {
+            buffers += 1
+            bytes += seen.byteCount
+        }
+        try expect(ledger[.notices] == UInt64(notices), .ledgersBalance, "\(ledger[.notices]) notices, not \(notices)")
+        try expect(
+            ledger[.attachments] == UInt64(attachments), .ledgersBalance,
+            "\(ledger[.attachments]) attachments of \(uid), not \(attachments)")
+        try expect(
+            ledger[.buffers] == UInt64(buffers) && ledger[.bytes] == bytes, .ledgersBalance,
+            "\(ledger[.buffers]) buffers of \(uid), not \(buffers)")
+    }
+
+    /// When everybody is gone and all memory is back, nothing is left.
+    func atTheEnd(_ registry: borrowing Registry) throws(Violation) {
+        try expect(registry.ledger.isZero, .ledgersBalance, "not zero at the end: \(registry.ledger)")
+        try expect(registry.nextDeadline == nil, .waitsEnd, "a deadline when nobody is left")
+        for fence in world.fences where !fence.isDropped && !fence.hasEnded {
+            throw Violation(.fencesEnd, "fence \(fence.id.rawValue) is still watched")
+        }
+        for seen in world.buffers where !seen.isForgotten {
+            throw Violation(.releasedOnce, "memory of buffer \(seen.id.low) was never released")
+        }
+        try expect(world.copies.isEmpty, .copiesPair, "a copy is still under way")
+    }
+}
+
+extension SeenBuffer {
+    /// Whether all its memory is back.
+    var isForgotten: Bool { isEnded && UInt64(released.count) == generation.rawValue }
+}
+
+extension Request {
+    /// Whether its answer may come later.
+    var mayWait: Bool {
+        switch self {
+        case .attach, .map, .wait, .lock, .revoke: true
+        default: false
+        }
+    }
+
+    /// How long it may wait.
+    var bound: Interval? {
+        switch self {
+        case .wait(_, _, let within), .lock(_, let within, _): within
+        // The ladder, and then a bounded look at the count.
+        case .revoke(_, let terms): Interval(nanoseconds: terms.within.nanoseconds + 1_000_000_000)
+        default: nil
+        }
+    }
+}

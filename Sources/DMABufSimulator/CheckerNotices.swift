@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufModel
+
+extension Checker {
+    mutating func check(_ notice: Notice, to client: ClientID) throws(Violation) {
+        guard let peer = world.peer(client), world.peers[peer].isAlive else {
+            throw Violation(.deadHearNothing, "a notice to client \(client.rawValue), which is gone: \(notice)")
+        }
+        world.peers[peer].unread += 1
+        if let id = notice.attachment {
+            guard let index = world.attachment(id), !world.attachments[index].isOver else {
+                throw Violation(.noticeOnce, "a notice about an attachment that is over: \(notice)")
+            }
+            try expect(world.attachments[index].peer == peer, .noticeOnce, "a notice for someone else: \(notice)")
+            try check(notice, index, peer)
+        } else {
+            try check(notice, peer)
+        }
+    }
+
+    private mutating func check(_ notice: Notice, _ index: Int, _ peer: Int) throws(Violation) {
+        let seen = world.attachments[index]
+        let buffer = seen.buffer
+        switch notice {
+        case .invalidate(_, _, let generation, let until):
+            try expect(seen.accesses > 0, .noticeOnce, "the idle are not waited for")
+            try expect(until >= world.now, .waitsEnd, "a deadline in the past")
+            try told(index, generation)
+            world.peers[peer].owed.append(notice)
+        case .moving(_, _, let generation):
+            try expect(seen.accesses == 0, .noticeOnce, "a holder was told as if it were idle")
+            try told(index, generation)
+        case .moved(_, _, let generation):
+            try expect(generation == world.buffers[buffer].generation, .oneGeneration, "moved to an old generation")
+            try expect(ended.contains(buffer), .oneGeneration, "told of a commit that was not")
+            try toldEnd(index)
+        case .moveAborted(_, _, let generation):
+            try expect(generation == world.buffers[buffer].generation, .oneGeneration, "back to an old generation")
+            try toldEnd(index)
+        case .revoke(_, _, _, let until):
+            try expect(until >= world.now, .waitsEnd, "a deadline in the past")
+            world.peers[peer].owed.append(notice)
+        case .revoked(_, _, let state):
+            try expect(state != .ok, .noticeOnce, "revoked to be well")
+            world.attachments[index].state = state
+            world.attachments[index].accesses = 0
+            forgetOwed(seen.id, peer)
+        case .restored:
+            try expect(seen.state == .revoked, .noticeOnce, "restored what was not revoked")
+        case .attachmentEnded:
+            world.buffers[buffer].isEnded = true
+            world.attachments[index].isOver = true
+            forgetOwed(seen.id, peer)
+        default: break
+        }
+    }
+
+    private mutating func told(_ index: Int, _ generation: Generation) throws(Violation) {
+        let buffer = world.attachments[index].buffer
+        try expect(!world.attachments[index].awaitsMove, .noticeOnce, "told twice of one move")
+        try expect(world.buffers[buffer].mover != nil, .noticeOnce, "told of a move that is not")
+        try expect(generation <= world.buffers[buffer].generation, .oneGeneration, "a move of what is to come")
+        world.attachments[index].awaitsMove = true
+    }
+
+    private mutating func toldEnd(_ index: Int) throws(Violation) {
+        try expect(world.attachments[index].awaitsMove, .noticeOnce, "told the end of a move and not its begin")
+        world.attachments[index].awaitsMove = false
+        world.peers[world.attachments[index].peer].owed.removeAll {
+            if case .invalidate(let id, _, _, _) = $0 { id == world.attachments[index].id } else { false }
+        }
+    }
+
+    private mutating func check(_ notice: Notice, _ peer: Int) throws(Violation) {
+        switch notice {
+        case .readyToCopy(let id, let generation, _, _):
+            guard let buffer = world.buffer(id), world.buffers[buffer].mover == peer else {
+                throw Violation(.oneGeneration, "a copy is asked of someone who moves nothing")
+            }
+            try expect(
+                generation == world.buffers[buffer].generation.next && !world.buffers[buffer].isReadyToCopy,
+                .oneGeneration, "a copy is asked twice, or of the wrong generation")
+            world.buffers[buffer].isReadyToCopy = true
+        case .moveEnded(let id, _):
+            guard let buffer = world.buffer(id), world.buffers[buffer].mover == peer else {
+                throw Violation(.noticeOnce, "the end of a move that is not: \(notice)")
+            }
+            moveEnded(buffer)
+        case .lockEnded(let number):
+            guard let index = world.lock(number), !world.locks[index].isOver, world.locks[index].peer == peer else {
+                throw Violation(.locksExclude, "lock \(number.rawValue) ended twice")
+            }
+            world.locks[index].isOver = true
+        case .released(let id, let generation, _):
+            guard let buffer = world.buffer(id), world.buffers[buffer].released.contains(generation) else {
+                throw Violation(.releasedOnce, "said to be released, and is not: \(notice)")
+            }
+        default: break
+        }
+    }
+}
+
+extension Notice {
+    /// The attachment that it is about.
+    var attachment: AttachmentID? {
+        switch self {
+        case .invalidate(let id, _, _, _), .moving(let id, _, _), .moved(let id, _, _), .moveAborted(let id, _, _),
+            .revoke(let id, _, _, _), .revoked(let id, _, _), .restored(let id, _), .attachmentEnded(let id, _),
+            .ownerGone(let id, _):
+            id
+        default: nil
+        }
+    }
+}

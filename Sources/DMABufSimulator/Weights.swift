@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a step can be about.
+enum Choice: Int, CaseIterable, Sendable {
+    case connect, die
+    case register, withdraw
+    case name, share, lookup, makeToken, withdrawToken, inspect
+    case attach, map, detach, pin, unpin, renew, beginAccess, endAccess
+    case beginMove, acknowledge, refuseMove, commitMove, abortMove
+    case revoke, acknowledgeRevoke, restore
+    case reserve, addFence, snapshot, wait
+    case lock, unlock
+    case look, copy, fenceEnd, deliver, late, pass
+
+    /// How often it comes, before a run bends it.
+    var weight: Int {
+        switch self {
+        case .attach, .beginAccess, .acknowledge, .deliver, .look: 24
+        case .endAccess, .addFence, .beginMove, .lock, .fenceEnd: 18
+        case .commitMove, .reserve, .wait, .unlock, .copy, .pass, .map: 14
+        case .register, .revoke, .acknowledgeRevoke, .detach, .makeToken: 8
+        case .pin, .unpin, .snapshot, .restore, .renew, .lookup, .name, .share, .late: 5
+        case .die, .connect, .withdraw, .inspect, .withdrawToken: 4
+        case .abortMove, .refuseMove: 3
+        }
+    }
+}
+
+/// A run's own weights: some choices come far more often, some never. So runs differ, and rare states are lived in.
+struct Weights: Sendable {
+    private var sums: [Int] = []
+
+    init(_ random: inout RandomWords) {
+        var sum = 0
+        for choice in Choice.allCases {
+            sum += choice.weight * Self.bend(choice, &random)
+            sums.append(sum)
+        }
+    }
+
+    /// Without these a run stands still.
+    private static func bend(_ choice: Choice, _ random: inout RandomWords) -> Int {
+        switch choice {
+        case .connect, .register, .attach, .pass: 2 + random.below(3)
+        default: [0, 1, 2, 2, 3, 6][random.below(6)]
+        }
+    }
+
+    func choice(_ random: inout RandomWords) -> Choice {
+        let height = random.below(sums[sums.count - 1])
+        var (low, high) = (0, sums.count - 1)
+        while low < high {
+            let middle = (low + high) / 2
+            if sums[middle] > height { high = middle } else { low = middle + 1 }
+        }
+        return Choice.allCases[low]
+    }
+}

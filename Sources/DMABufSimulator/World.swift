@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufModel
+
+/// What the outside must see: a small model of its own, built from what was asked and what was said, never from what the
+/// registry remembers. The run chooses its next step from it, and the checks compare every effect with it.
+package struct World: Sendable {
+    var now = Instant(nanoseconds: 1)
+    var peers: [Peer] = []
+    var buffers: [SeenBuffer] = []
+    var attachments: [SeenAttachment] = []
+    var fences: [SeenFence] = []
+    var locks: [SeenLock] = []
+    var tokens: [SeenToken] = []
+    /// Looks at a count that the server owes.
+    var looks: [Look] = []
+    var copies: [Copy] = []
+    var nextInode: UInt64 = 100
+    var nextRequest: UInt32 = 1
+
+    func peer(_ id: ClientID) -> Int? { peers.firstIndex { $0.id == id } }
+    func buffer(_ id: BufferID) -> Int? { buffers.firstIndex { $0.id == id } }
+    func attachment(_ id: AttachmentID) -> Int? { attachments.lastIndex { $0.id == id } }
+    func fence(_ id: FenceID) -> Int? { fences.lastIndex { $0.id == id } }
+    func lock(_ number: LockNumber) -> Int? { locks.lastIndex { $0.number == number } }
+}
+
+/// A client as the outside knows it.
+struct Peer: Sendable {
+    var label: UInt64
+    var id: ClientID
+    var identity: Identity
+    var isAlive = true
+    var unread = 0
+    var open: [OpenRequest] = []
+    /// Notices that ask for something and have not been acted on; a client may come to them late, or never.
+    var owed: [Notice] = []
+}
+
+/// A request that has not been answered.
+struct OpenRequest: Sendable {
+    var label: UInt64
+    var number: RequestNumber
+    var request: Request
+    var asked: Instant
+}
+
+struct SeenBuffer: Sendable {
+    var label: UInt64
+    var id: BufferID
+    var owner: Int
+    var kept: Kept
+    var byteCount: UInt64
+    var generation = Generation.first
+    var mover: Int?
+    var isReadyToCopy = false
+    var isEnded = false
+    var released: [Generation] = []
+}
+
+struct SeenAttachment: Sendable {
+    var label: UInt64
+    var id: AttachmentID
+    var buffer: Int
+    var peer: Int
+    var isOver = false
+    var state = AttachmentState.ok
+    var accesses = 0
+    var reserved = 0
+    /// Told that its buffer moves, and not yet how that ended.
+    var awaitsMove = false
+}
+
+struct SeenFence: Sendable {
+    var label: UInt64
+    var id: FenceID
+    var buffer: Int?
+    var peer: Int?
+    var kind = FenceTerms.Kind.syncFile
+    var end: Instant?
+    var hasEnded = false
+    var isDropped = false
+}
+
+struct SeenLock: Sendable {
+    var label: UInt64
+    var number: LockNumber
+    var peer: Int
+    var buffers: [BufferID]
+    var until: Instant
+    var isOver = false
+}
+
+struct SeenToken: Sendable {
+    var label: UInt64
+    var id: TokenID
+    var buffer: BufferID
+    var peer: Int
+    var rights: Rights
+}
+
+struct Look: Hashable, Sendable {
+    var label: UInt64
+    var buffer: BufferID
+    var generation: Generation
+}
+
+struct Copy: Sendable {
+    var label: UInt64
+    var buffer: BufferID
+    var generation: Generation
+    var byteCount: UInt64
+}
