@@ -115,6 +115,11 @@ struct Words {
         case "noticesPerClient": limits.noticesPerClient = try small()
         case "fencesPerBuffer": limits.fencesPerBuffer = try small()
         case "waitsPerClient": limits.waitsPerClient = try small()
+        case "buffersPerLock": limits.buffersPerLock = try small()
+        case "tokensPerBuffer": limits.tokensPerBuffer = try small()
+        case "sharesPerBuffer": limits.sharesPerBuffer = try small()
+        case "namesPerBuffer": limits.namesPerBuffer = try small()
+        case "delegationDepth": limits.delegationDepth = try small()
         default: throw fail("there is no limit '\(name)'")
         }
     }

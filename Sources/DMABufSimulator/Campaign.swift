@@ -5,6 +5,7 @@ package struct Campaign: Sendable {
     package struct Failure: Sendable {
         package let plan: Plan
         package let violation: Violation
+        package let stride: Int
     }
 
     package let seed: UInt64
@@ -21,7 +22,7 @@ package struct Campaign: Sendable {
 
     /// The next run; nil if all its rules held.
     package mutating func next() -> Failure? {
-        let plan = Plan(seed: RandomWords.mix(seed &+ UInt64(runs)), steps: steps)
+        let plan = Plan(seed: RandomWords.mix(RandomWords.mix(seed) &+ UInt64(runs)), steps: steps)
         runs += 1
         var simulation = Simulation(plan, stride: stride)
         do throws(Violation) {
@@ -29,7 +30,7 @@ package struct Campaign: Sendable {
             tally.add(simulation.checker.tally)
             return nil
         } catch {
-            return Failure(plan: plan, violation: error)
+            return Failure(plan: plan, violation: error, stride: stride)
         }
     }
 }

@@ -15,9 +15,13 @@ package struct Checker: Sendable {
     var act = Act.expire
     /// Requests that were answered in this step.
     var answered: [OpenRequest] = []
+    /// Whether a fence was dropped in this step.
+    var hasDropped = false
+    /// Whether the copy that this step reports was under way.
+    private var hadCopy = false
     /// Moves that ended in this step.
     var ended: [Int] = []
-    /// Buffers that must have been let go of by the end of the step.
+    /// A descriptor whose answer is still to come.
     var passing: (ClientID, AttachmentID, Generation)?
 
     package init() {}
@@ -33,6 +37,7 @@ package struct Checker: Sendable {
         label = UInt64(step) << 4
         lastBits = 0
         self.act = act
+        hasDropped = false
         answered.removeAll(keepingCapacity: true)
         ended.removeAll(keepingCapacity: true)
         switch act {
@@ -56,13 +61,15 @@ package struct Checker: Sendable {
                 world.looks.remove(at: look)
             }
         case .copyDone(let buffer, let generation, _), .copyFailed(let buffer, let generation):
+            hadCopy = world.copies.contains { $0.buffer == buffer && $0.generation == generation }
             world.copies.removeAll { $0.buffer == buffer && $0.generation == generation }
         case .fenceEnded(let id, _): if let fence = world.fence(id) { world.fences[fence].hasEnded = true }
         case .delivered(let id, let count): if let peer = world.peer(id) { world.peers[peer].unread -= Int(count) }
         }
     }
 
-    mutating func connected(_ id: ClientID, _ identity: Identity) throws(Violation) {
+    mutating func connected(_ id: ClientID) throws(Violation) {
+        guard case .connect(let identity) = act else { return }
         try expect(world.peer(id) == nil, .answeredOnce, "client \(id.rawValue) was there before")
         world.peers.append(Peer(label: nextLabel(), id: id, identity: identity))
     }
@@ -71,7 +78,7 @@ package struct Checker: Sendable {
 
     /// What came of it, in order.
     mutating func follow(_ effects: [Effect]) throws(Violation) {
-        for effect in effects { noteCommit(effect) }
+        noteCommit(effects)
         for index in effects.indices {
             tally.count(effects[index])
             try check(effects[index])
@@ -80,13 +87,26 @@ package struct Checker: Sendable {
         try expect(passing == nil, .noOldGrant, "a descriptor was passed without an answer that says so")
     }
 
-    /// The commit of a move is one step for everybody, whoever is told of it first.
-    private mutating func noteCommit(_ effect: Effect) {
-        guard case .notify(_, .moveEnded(let id, .moved(let generation, _))) = effect, let buffer = world.buffer(id),
+    /// The commit of a move is one step for everybody, whoever is told of it, and first.
+    private mutating func noteCommit(_ effects: [Effect]) {
+        guard let (id, generation) = committed(by: effects), let buffer = world.buffer(id),
             world.buffers[buffer].generation.next == generation
         else { return }
         world.buffers[buffer].generation = generation
-        ended.append(buffer)
+        moveEnded(buffer)
+    }
+
+    /// A mover's commit that is answered as done; a server's copy that is done and not thrown away.
+    private func committed(by effects: [Effect]) -> (BufferID, Generation)? {
+        switch act {
+        case .request(_, let number, .commitMove(let id, let generation, _, _)):
+            let isDone = effects.contains { if case .answer(_, number, .done) = $0 { true } else { false } }
+            return isDone ? (id, generation.next) : nil
+        case .observe(.copyDone(let id, let generation, _)):
+            let isKept = !effects.contains { $0 == .cancelCopy(id, generation) }
+            return hadCopy && isKept ? (id, generation) : nil
+        default: return nil
+        }
     }
 
     /// No step says the same thing to the same client twice.

@@ -9,7 +9,10 @@ extension Checker {
         try checkMovesTold()
         try checkFencesOfTheDead()
         try checkWaits(registry.nextDeadline)
-        if act == .expire { try checkDue() }
+        if act == .expire {
+            forgetOldQuestions()
+            try checkDue()
+        }
         try checkLocksGranted()
         for uid in Self.uids { try checkLedger(registry.ledger(of: uid), of: uid) }
     }
@@ -23,8 +26,12 @@ extension Checker {
         try expect(!isOpen, .answeredOnce, "never answered: \(request)")
     }
 
-    private func checkMovesTold() throws(Violation) {
+    private mutating func checkMovesTold() throws(Violation) {
         for buffer in ended {
+            if let untold = world.buffers[buffer].untold {
+                try expect(!world.peers[untold].isAlive, .noticeOnce, "a mover was not told how its move ended")
+                world.buffers[buffer].untold = nil
+            }
             for seen in world.attachments where seen.buffer == buffer && !seen.isOver {
                 try expect(
                     !seen.awaitsMove || world.buffers[buffer].mover != nil, .noticeOnce,
@@ -34,7 +41,7 @@ extension Checker {
     }
 
     private func checkFencesOfTheDead() throws(Violation) {
-        for fence in world.fences where fence.kind == .eventFD && !fence.isDropped {
+        for fence in world.fences where fence.kind == .eventFD && !fence.isDropped && !fence.hasEnded {
             guard let peer = fence.peer, !world.peers[peer].isAlive else { continue }
             throw Violation(.deadHearNothing, "eventfd fence \(fence.id.rawValue) outlived its promiser")
         }
@@ -51,20 +58,33 @@ extension Checker {
         try expect(!world.fences.contains { !$0.isDropped && !$0.hasEnded }, .waitsEnd, "a fence without an end")
     }
 
-    /// Nothing is left whose time is over.
+    /// A revocation that is over asks nothing.
+    private mutating func forgetOldQuestions() {
+        let now = world.now
+        for peer in world.peers.indices {
+            world.peers[peer].owed.removeAll {
+                if case .revoke(_, _, _, let until) = $0 { until <= now } else { false }
+            }
+        }
+    }
+
+    /// Nothing is left whose time is over. What ends now may have begun now, when others were cut off.
     private func checkDue() throws(Violation) {
         let now = world.now
         for peer in world.peers where peer.isAlive {
             for open in peer.open {
-                guard let bound = open.request.bound, open.asked + bound <= now else { continue }
+                guard let bound = open.request.bound, open.asked + bound < now else { continue }
                 throw Violation(.waitsEnd, "still waiting past its end: \(open.request)")
+            }
+            for case .invalidate(let id, _, _, let until) in peer.owed {
+                try expect(until >= now, .waitsEnd, "attachment \(id.rawValue) is waited for past the deadline")
             }
         }
         for lock in world.locks where !lock.isOver {
-            try expect(lock.until > now, .locksExclude, "lock \(lock.number.rawValue) outlived its end")
+            try expect(lock.until >= now, .locksExclude, "lock \(lock.number.rawValue) outlived its end")
         }
         for fence in world.fences where !fence.isDropped && !fence.hasEnded {
-            try expect(fence.end ?? now > now, .fencesEnd, "fence \(fence.id.rawValue) outlived its end")
+            try expect(fence.end ?? now >= now, .fencesEnd, "fence \(fence.id.rawValue) outlived its end")
         }
     }
 
@@ -94,7 +114,9 @@ extension Checker {
         var notices = 0
         var attachments = 0
         for peer in world.peers where peer.isAlive && peer.identity.uid == uid { notices += peer.unread }
-        for seen in world.attachments where !seen.isOver && world.peers[seen.peer].identity.uid == uid { attachments += 1 }
+        for seen in world.attachments where !seen.isOver && world.peers[seen.peer].identity.uid == uid {
+            attachments += 1
+        }
         var buffers = 0
         var bytes: UInt64 = 0
         for seen in world.buffers where world.peers[seen.owner].identity.uid == uid && !seen.isForgotten {

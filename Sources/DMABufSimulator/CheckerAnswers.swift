@@ -59,7 +59,8 @@ extension Checker {
 
     private mutating func done(_ request: Request) throws(Violation) {
         switch request {
-        case .withdraw, .name, .share, .pin, .unpin, .renew, .abortMove, .commitMove: break
+        case .withdraw, .name, .share, .pin, .unpin, .renew, .commitMove: break
+        case .abortMove(let id, _): if let buffer = world.buffer(id) { moveEnded(buffer) }
         case .detach(let id):
             guard let index = world.attachment(id) else { return }
             world.attachments[index].isOver = true
@@ -109,12 +110,15 @@ extension Checker {
         world.peers[peer].owed.removeAll { $0.attachment == id }
     }
 
-    private mutating func moveBegun(_ id: BufferID, _ from: Generation, _ next: Generation, _ peer: Int) throws(Violation) {
+    private mutating func moveBegun(_ id: BufferID, _ from: Generation, _ next: Generation, _ peer: Int)
+        throws(Violation)
+    {
         guard let buffer = world.buffer(id) else { throw Violation(.oneGeneration, "a move of nothing") }
         let seen = world.buffers[buffer]
         try expect(seen.mover == nil && !seen.isEnded, .oneGeneration, "a second move of one buffer")
         // The commit may be in this same step, and is noted already.
-        try expect(from.next == next && (seen.generation == from || seen.generation == next), .oneGeneration,
+        try expect(
+            from.next == next && (seen.generation == from || seen.generation == next), .oneGeneration,
             "a move from an old generation")
         let holds = world.locks.contains { !$0.isOver && $0.peer != peer && $0.buffers.contains(id) }
         try expect(!holds, .locksExclude, "a move of a buffer that another client has locked")
@@ -124,10 +128,10 @@ extension Checker {
     private func check(_ refusal: Refusal, of open: OpenRequest, _ peer: Int) throws(Violation) {
         switch refusal {
         case .stale(let current):
-            guard let asked = open.request.generation, let buffer = buffer(of: open.request) else { return }
+            // Who has not mapped since a move is stale too, whatever generation it names.
+            guard let buffer = buffer(of: open.request) else { return }
             try expect(
-                asked != current && world.buffers[buffer].generation == current, .oneGeneration,
-                "refused as stale: \(open.request)")
+                world.buffers[buffer].generation == current, .oneGeneration, "an old generation is called current")
         case .overQuota(let excess): try check(excess, of: open)
         case .timedOut(let fences):
             try expect(!fences.isEmpty, .waitsAreTrue, "a wait timed out for nothing")
@@ -153,18 +157,6 @@ extension Checker {
         case .beginMove(let id, _, _), .commitMove(let id, _, _, _), .abortMove(let id, _): world.buffer(id)
         case .beginAccess(let id, _, _), .acknowledge(let id, _, _), .refuseMove(let id, _):
             world.attachment(id).map { world.attachments[$0].buffer }
-        default: nil
-        }
-    }
-}
-
-extension Request {
-    /// The generation that it names.
-    var generation: Generation? {
-        switch self {
-        case .beginMove(_, let generation, _), .commitMove(_, let generation, _, _), .abortMove(_, let generation),
-            .beginAccess(_, let generation, _), .acknowledge(_, let generation, _), .refuseMove(_, let generation):
-            generation
         default: nil
         }
     }

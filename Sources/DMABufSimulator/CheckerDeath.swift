@@ -17,10 +17,13 @@ extension Checker {
         for index in world.buffers.indices where world.buffers[index].mover == peer { moveEnded(index) }
     }
 
+    /// Whatever shows first that a move is over.
     mutating func moveEnded(_ buffer: Int) {
+        guard let mover = world.buffers[buffer].mover else { return }
+        world.buffers[buffer].untold = mover
         world.buffers[buffer].mover = nil
         world.buffers[buffer].isReadyToCopy = false
-        if !ended.contains(buffer) { ended.append(buffer) }
+        ended.append(buffer)
     }
 
     private func pointsOfDeath(of peer: Int) -> [PointOfDeath] {

@@ -20,7 +20,8 @@ extension Checker {
         if let index = world.attachment(attachment) {
             let known = world.attachments[index]
             try expect(known.peer == peer && known.buffer == buffer, .noOldGrant, "another's attachment")
-            try expect(!known.isOver && known.state != .dead, .noOldGrant, "a descriptor for an attachment that is over")
+            try expect(
+                !known.isOver && known.state != .dead, .noOldGrant, "a descriptor for an attachment that is over")
         }
         passing = (client, attachment, generation)
     }
@@ -63,6 +64,7 @@ extension Checker {
     mutating func cancelled(copy id: BufferID, _ generation: Generation) throws(Violation) {
         let before = world.copies.count
         world.copies.removeAll { $0.buffer == id && $0.generation == generation }
+        if let buffer = world.buffer(id) { moveEnded(buffer) }
         if case .observe(.copyFailed(id, generation)) = act { return }
         if case .observe(.copyDone(id, generation, _)) = act { return }
         try expect(world.copies.count == before - 1, .copiesPair, "a copy was cancelled that was not under way")

@@ -36,6 +36,7 @@ extension Checker {
             try expect(ended.contains(buffer), .oneGeneration, "told of a commit that was not")
             try toldEnd(index)
         case .moveAborted(_, _, let generation):
+            moveEnded(buffer)
             try expect(generation == world.buffers[buffer].generation, .oneGeneration, "back to an old generation")
             try toldEnd(index)
         case .revoke(_, _, _, let until):
@@ -45,7 +46,7 @@ extension Checker {
             try expect(state != .ok, .noticeOnce, "revoked to be well")
             world.attachments[index].state = state
             world.attachments[index].accesses = 0
-            forgetOwed(seen.id, peer)
+            settleMove(index)
         case .restored:
             try expect(seen.state == .revoked, .noticeOnce, "restored what was not revoked")
         case .attachmentEnded:
@@ -67,8 +68,14 @@ extension Checker {
     private mutating func toldEnd(_ index: Int) throws(Violation) {
         try expect(world.attachments[index].awaitsMove, .noticeOnce, "told the end of a move and not its begin")
         world.attachments[index].awaitsMove = false
+        settleMove(index)
+    }
+
+    /// Its holder is waited for no longer.
+    private mutating func settleMove(_ index: Int) {
+        let id = world.attachments[index].id
         world.peers[world.attachments[index].peer].owed.removeAll {
-            if case .invalidate(let id, _, _, _) = $0 { id == world.attachments[index].id } else { false }
+            if case .invalidate(id, _, _, _) = $0 { true } else { false }
         }
     }
 
@@ -83,10 +90,11 @@ extension Checker {
                 .oneGeneration, "a copy is asked twice, or of the wrong generation")
             world.buffers[buffer].isReadyToCopy = true
         case .moveEnded(let id, _):
-            guard let buffer = world.buffer(id), world.buffers[buffer].mover == peer else {
+            if let buffer = world.buffer(id) { moveEnded(buffer) }
+            guard let buffer = world.buffer(id), world.buffers[buffer].untold == peer else {
                 throw Violation(.noticeOnce, "the end of a move that is not: \(notice)")
             }
-            moveEnded(buffer)
+            world.buffers[buffer].untold = nil
         case .lockEnded(let number):
             guard let index = world.lock(number), !world.locks[index].isOver, world.locks[index].peer == peer else {
                 throw Violation(.locksExclude, "lock \(number.rawValue) ended twice")

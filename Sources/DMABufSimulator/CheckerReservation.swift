@@ -10,6 +10,7 @@ extension Checker {
             fence.peer = peer
             if let terms = request.fence {
                 fence.kind = terms.kind
+                fence.timeline = terms.timeline
                 fence.end = world.now + terms.within
             }
             fence.buffer = bufferOfFence(request)
@@ -31,6 +32,7 @@ extension Checker {
             throw Violation(.fencesEnd, "fence \(id.rawValue) is dropped and nobody watches it")
         }
         world.fences[index].isDropped = true
+        hasDropped = true
     }
 
     func check(importing id: FenceID, _ buffer: BufferID, _ generation: Generation, _ usage: Usage) throws(Violation) {
@@ -49,11 +51,21 @@ extension Checker {
         guard let index = world.attachment(attachment) else { throw Violation(.fencesEnd, "a fence on nothing") }
         let seen = world.attachments[index]
         try expect(seen.peer == peer && !seen.isOver && seen.state != .dead, .deadHearNothing, "a fence of the gone")
-        try expect(seen.reserved > 0, .fencesEnd, "a fence was added without a reserved slot")
         try expect(world.fence(id) != nil, .fencesEnd, "fence \(id.rawValue) was added and is not watched")
-        world.attachments[index].reserved -= 1
+        // A newer fence of a context takes the slot of the older one.
+        let replaces = world.fences.contains {
+            $0.id != id && $0.buffer == seen.buffer && $0.peer == peer && $0.timeline == terms.timeline
+                && !$0.isDropped && !$0.hasEnded
+        }
+        // What it replaced is dropped before it is answered.
+        if !replaces, !hasDropped {
+            try expect(seen.reserved > 0, .fencesEnd, "a fence was added without a reserved slot")
+            world.attachments[index].reserved -= 1
+        }
         let end = world.now + terms.within
-        let lock = world.locks.first { !$0.isOver && $0.peer != peer && $0.buffers.contains(world.buffers[seen.buffer].id) }
+        let lock = world.locks.first {
+            !$0.isOver && $0.peer != peer && $0.buffers.contains(world.buffers[seen.buffer].id)
+        }
         try expect(lock == nil, .locksExclude, "a fence was added under another's lock")
         try expect(end >= world.now, .waitsEnd, "a fence that ended before it was added")
     }

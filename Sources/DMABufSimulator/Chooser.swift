@@ -7,16 +7,16 @@ import DMABufModel
 struct Chooser {
     let world: World
     var random: RandomWords
-    let label: UInt64
+    let index: Int
 
     init(_ step: Step, in world: World) {
         self.world = world
         random = RandomWords(seed: step.word)
-        label = UInt64(step.index) << 4
+        index = step.index
     }
 
     /// The act of a step, or nil where there is nothing to do it to.
-    mutating func act(_ index: Int, _ weights: Weights) -> Act? {
+    mutating func act(_ weights: Weights) -> Act? {
         if index < Plan.firstPeers { return .connect(identity()) }
         if index < Plan.firstPeers + Plan.firstBuffers { return request(for: .register) }
         let choice = weights.choice(&random)

@@ -18,6 +18,13 @@ extension Chooser {
         return random.choose(world.buffers, labelled: { $0.label }, where: { !$0.isEnded })
     }
 
+    /// Someone who may well have rights on it: of its owner's uid, now and then a stranger.
+    mutating func friend(of buffer: Int) -> Int? {
+        if random.oneIn(5) { return alivePeer() }
+        let uid = world.peers[world.buffers[buffer].owner].identity.uid
+        return random.choose(world.peers, labelled: { $0.label }, where: { $0.isAlive && $0.identity.uid == uid })
+    }
+
     /// Now and then one that is over.
     mutating func attachment(where fits: (SeenAttachment) -> Bool = { _ in true }) -> Int? {
         if random.oneIn(16) {
@@ -29,13 +36,13 @@ extension Chooser {
     /// The attachment's own client, now and then a foreign one.
     mutating func asker(of attachment: Int) -> Int? {
         let peer = world.attachments[attachment].peer
-        if random.oneIn(24) || !world.peers[peer].isAlive { return alivePeer() }
+        if random.oneIn(32) || !world.peers[peer].isAlive { return alivePeer() }
         return peer
     }
 
     mutating func owner(of buffer: Int) -> Int? {
         let owner = world.buffers[buffer].owner
-        if random.oneIn(3) || !world.peers[owner].isAlive { return alivePeer() }
+        if random.oneIn(3) || !world.peers[owner].isAlive { return friend(of: buffer) }
         return owner
     }
 
@@ -80,7 +87,7 @@ extension Chooser {
     }
 
     mutating func token(for buffer: BufferID) -> TokenID? {
-        if random.oneIn(12) { return TokenID(high: 7, low: 7) }
+        if random.oneIn(12) { return TokenID(high: 0, low: 999) }
         return random.choose(world.tokens, labelled: { $0.label }, where: { $0.buffer == buffer })
             .map { world.tokens[$0].id }
     }

@@ -25,7 +25,7 @@ extension Chooser {
 
     private mutating func register() -> Act? {
         let taken = random.oneIn(40) ? world.buffers.last?.id : nil
-        let id = taken ?? BufferID(high: 0xb, low: label)
+        let id = taken ?? BufferID(high: 0, low: UInt64(index + 1))
         let kept: Kept = [.lastAttachment, .owner, .lastAttachment, .registry][random.below(4)]
         let size = UInt64(4096 * (1 + random.below(random.oneIn(8) ? 64 : 4)))
         return ask(alivePeer(), .register(id, Registration(backing: backing(byteCount: size), kept: kept)))
@@ -57,7 +57,9 @@ extension Chooser {
         ask(alivePeer(), .lookup(bufferName(), uid: [nil, 1000, 1001][random.below(3)]))
     }
 
-    private mutating func bufferName() -> String { ["left", "right", "preview", ""][random.below(20) == 0 ? 3 : random.below(3)] }
+    private mutating func bufferName() -> String {
+        ["left", "right", "preview", ""][random.below(20) == 0 ? 3 : random.below(3)]
+    }
 
     private mutating func makeToken() -> Act? {
         guard let index = buffer() else { return nil }
@@ -68,8 +70,8 @@ extension Chooser {
             parent: parent)
         let taken = random.oneIn(30) ? world.tokens.last?.id : nil
         return ask(
-            parent == nil ? owner(of: index) : alivePeer(),
-            .makeToken(taken ?? TokenID(high: 0xd, low: label), id, terms))
+            parent == nil ? owner(of: index) : friend(of: index),
+            .makeToken(taken ?? TokenID(high: 0, low: UInt64(self.index + 1)), id, terms))
     }
 
     private mutating func withdrawToken() -> Act? {
@@ -115,14 +117,14 @@ extension Chooser {
 
     private mutating func ask(ofBuffer choice: Choice) -> Act? {
         guard let index = buffer() else { return nil }
-        let id = random.oneIn(60) ? BufferID(high: 0, low: 1) : world.buffers[index].id
+        let id = random.oneIn(60) ? BufferID(high: 0, low: 999) : world.buffers[index].id
         let token = random.oneIn(3) ? token(for: id) : nil
         switch choice {
-        case .attach: return ask(alivePeer(), .attach(id, attachTerms(token)))
+        case .attach: return ask(friend(of: index), .attach(id, attachTerms(token)))
         case .withdraw: return ask(owner(of: index), .withdraw(id))
         case .name: return ask(owner(of: index), .name(id, bufferName()))
         case .share: return ask(owner(of: index), .share(id, share()))
-        case .inspect: return ask(alivePeer(), .inspect(id, token: token))
+        case .inspect: return ask(friend(of: index), .inspect(id, token: token))
         case .beginMove:
             let peer = owner(of: index)
             return ask(peer, .beginMove(id, generation(of: index), moveTerms(token, peer)))

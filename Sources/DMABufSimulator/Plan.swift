@@ -25,24 +25,23 @@ package struct Plan: Sendable {
     /// Every second run is cramped, so that each limit is met.
     private static func limits(_ random: inout RandomWords) -> Limits {
         var limits = Limits()
-        limits.longestMove = .seconds(5)
         guard random.oneIn(2) else { return limits }
         limits.clients = 9
-        limits.buffers = random.oneIn(2) ? 40 : 65_536
+        limits.buffers = random.oneIn(2) ? 24 : 65_536
         limits.bytes = random.oneIn(2) ? 1 << 18 : 1 << 40
-        limits.descriptors = random.oneIn(2) ? 64 : 262_144
+        limits.descriptors = random.oneIn(2) ? 20 : 262_144
         limits.pinnedBytes = random.oneIn(2) ? 1 << 15 : 1 << 36
-        limits.attachments = random.oneIn(2) ? 48 : 1 << 20
+        limits.attachments = random.oneIn(2) ? 12 : 1 << 20
         limits.quarantinedBytes = random.oneIn(2) ? 1 << 15 : 1 << 38
-        limits.notices = random.oneIn(2) ? 48 : 1 << 20
+        limits.notices = random.oneIn(2) ? 24 : 1 << 20
         limits.noticesPerClient = random.oneIn(2) ? 12 : 4096
         limits.fencesPerBuffer = random.oneIn(2) ? 6 : 64
         limits.waitsPerClient = random.oneIn(2) ? 2 : 64
         limits.buffersPerLock = random.oneIn(2) ? 2 : 64
-        limits.tokensPerBuffer = random.oneIn(2) ? 3 : 256
+        limits.tokensPerBuffer = random.oneIn(2) ? 2 : 256
         limits.sharesPerBuffer = 2
         limits.namesPerBuffer = 1
-        limits.delegationDepth = 2
+        limits.delegationDepth = UInt32(random.below(3))
         return limits
     }
 }

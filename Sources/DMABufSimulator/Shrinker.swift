@@ -4,11 +4,14 @@
 package struct Shrinker {
     package private(set) var plan: Plan
     private let rule: Violation.Rule
+    private let stride: Int
     private let tampering: Simulation.Tampering?
 
     package init(_ failure: Campaign.Failure, tampering: Simulation.Tampering? = nil) {
         plan = failure.plan
         rule = failure.violation.rule
+        // To the step, where the registry walks at all.
+        stride = min(1, failure.stride)
         self.tampering = tampering
     }
 
@@ -35,7 +38,7 @@ package struct Shrinker {
     }
 
     private func fails(_ plan: Plan) -> Bool {
-        var simulation = Simulation(plan, tampering: tampering)
+        var simulation = Simulation(plan, stride: stride, tampering: tampering)
         do throws(Violation) {
             try simulation.run()
             return false

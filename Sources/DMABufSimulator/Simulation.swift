@@ -13,6 +13,8 @@ package struct Simulation: Sendable {
         package var act: Act
         /// The client that a connection was given.
         package var client: ClientID?
+        /// Why it was given none.
+        package var refusal: Refusal?
         package var effects: [Effect]
     }
 
@@ -24,7 +26,7 @@ package struct Simulation: Sendable {
     private var effects = Effects(capacity: 256)
     private var now = Instant(nanoseconds: 1_000_000)
     private let isRecording: Bool
-    /// The registry's own walk over everything is made after every so many steps.
+    /// The registry's own walk over everything is made after every so many steps; 0 for never.
     private let stride: Int
     private let tampering: Tampering?
 
@@ -36,8 +38,6 @@ package struct Simulation: Sendable {
         registry = Registry(limits: plan.limits)
     }
 
-    package var limits: Limits { plan.limits }
-
     /// All steps, and then the end of everything.
     package mutating func run() throws(Violation) {
         for step in plan.steps {
@@ -46,10 +46,10 @@ package struct Simulation: Sendable {
             passTime(&random)
             if isDue, !random.oneIn(8) { try take(.expire, step.index) }
             var chooser = Chooser(step, in: checker.world)
-            guard let act = chooser.act(step.index, plan.weights) else { continue }
+            guard let act = chooser.act(plan.weights) else { continue }
             if act == .expire { wakeUp(&random) }
             try take(act, step.index)
-            if step.index % stride == 0 { try walk() }
+            if stride > 0, step.index % stride == 0 { try walk() }
         }
         try walk()
         try tearDown()
@@ -78,35 +78,37 @@ package struct Simulation: Sendable {
         checker.begin(act, step, at: now)
         effects.removeAll()
         var client: ClientID?
+        var refusal: Refusal?
         switch act {
-        case .connect(let identity): client = try connect(identity)
+        case .connect(let identity):
+            do throws(Refusal) {
+                client = try registry.connect(identity, at: now, into: &effects)
+            } catch {
+                refusal = error
+            }
         case .request(let peer, let number, let request):
             registry.handle(
                 request, numbered: number, from: checker.world.peers[peer].id, at: now, into: &effects)
         case .observe(let observation): registry.observe(observation, at: now, into: &effects)
         case .expire: registry.expire(at: now, into: &effects)
         }
-        if isRecording { records.append(Record(now: now, act: act, client: client, effects: effects.list)) }
+        if isRecording { note(act, client, refusal) }
+        if let client { try checker.connected(client) }
+        if let refusal { checker.refused(connection: refusal) }
         try checker.follow(tampering?(step, effects.list) ?? effects.list)
         try checker.after(registry)
         if act == .expire {
-            try expect(!isDue, .waitsEnd, "due at \(now.nanoseconds) and left so")
+            let isLate = registry.nextDeadline.map { $0 < now } ?? false
+            try expect(!isLate, .waitsEnd, "due before \(now.nanoseconds) and left so")
         }
     }
 
-    private mutating func connect(_ identity: Identity) throws(Violation) -> ClientID? {
-        let admitted: ClientID
-        do throws(Refusal) {
-            admitted = try registry.connect(identity, at: now, into: &effects)
-        } catch {
-            checker.refused(connection: error)
-            return nil
-        }
-        try checker.connected(admitted, identity)
-        return admitted
+    private mutating func note(_ act: Act, _ client: ClientID?, _ refusal: Refusal?) {
+        records.append(Record(now: now, act: act, client: client, refusal: refusal, effects: effects.list))
     }
 
     private func walk() throws(Violation) {
+        guard stride > 0 else { return }
         let problems = registry.problems()
         try expect(problems.isEmpty, .consistent, problems.joined(separator: "; "))
     }

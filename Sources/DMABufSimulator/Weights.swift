@@ -15,13 +15,13 @@ enum Choice: Int, CaseIterable, Sendable {
     /// How often it comes, before a run bends it.
     var weight: Int {
         switch self {
-        case .attach, .beginAccess, .acknowledge, .deliver, .look: 24
-        case .endAccess, .addFence, .beginMove, .lock, .fenceEnd: 18
-        case .commitMove, .reserve, .wait, .unlock, .copy, .pass, .map: 14
+        case .attach, .beginAccess, .acknowledge, .deliver, .look: 28
+        case .addFence, .beginMove, .lock, .reserve, .wait: 18
+        case .commitMove, .endAccess, .fenceEnd, .unlock, .copy, .pass, .map: 12
         case .register, .revoke, .acknowledgeRevoke, .detach, .makeToken: 8
         case .pin, .unpin, .snapshot, .restore, .renew, .lookup, .name, .share, .late: 5
         case .die, .connect, .withdraw, .inspect, .withdrawToken: 4
-        case .abortMove, .refuseMove: 3
+        case .abortMove, .refuseMove: 4
         }
     }
 }

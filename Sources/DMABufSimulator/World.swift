@@ -19,7 +19,8 @@ package struct World: Sendable {
     var nextRequest: UInt32 = 1
 
     func peer(_ id: ClientID) -> Int? { peers.firstIndex { $0.id == id } }
-    func buffer(_ id: BufferID) -> Int? { buffers.firstIndex { $0.id == id } }
+    /// The last of its number: a number may be given again once all memory of the buffer that had it is back.
+    func buffer(_ id: BufferID) -> Int? { buffers.lastIndex { $0.id == id } }
     func attachment(_ id: AttachmentID) -> Int? { attachments.lastIndex { $0.id == id } }
     func fence(_ id: FenceID) -> Int? { fences.lastIndex { $0.id == id } }
     func lock(_ number: LockNumber) -> Int? { locks.lastIndex { $0.number == number } }
@@ -53,6 +54,8 @@ struct SeenBuffer: Sendable {
     var byteCount: UInt64
     var generation = Generation.first
     var mover: Int?
+    /// Whose move is over, and who has not been told.
+    var untold: Int?
     var isReadyToCopy = false
     var isEnded = false
     var released: [Generation] = []
@@ -77,6 +80,7 @@ struct SeenFence: Sendable {
     var buffer: Int?
     var peer: Int?
     var kind = FenceTerms.Kind.syncFile
+    var timeline: UInt32?
     var end: Instant?
     var hasEnded = false
     var isDropped = false

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import DMABufSimulator
+import SystemPackage
 
 /// Runs the registry's rules against a random world, and says whether they held.
 @main
@@ -60,7 +61,10 @@ struct SimulateCommand: ParsableCommand {
         shrinker.shrink()
         let story = Story(shrinker.plan)
         if let shrinkTo {
-            try story.write(to: shrinkTo)
+            let file = try FileDescriptor.open(
+                FilePath(shrinkTo), .writeOnly, options: [.create, .truncate],
+                permissions: [.ownerReadWrite, .groupRead, .otherRead])
+            _ = try file.closeAfter { try file.writeAll(story.text.utf8) }
             print("shrunk to \(shrinker.plan.steps.count) steps: \(shrinkTo)")
         } else {
             print(story.text)

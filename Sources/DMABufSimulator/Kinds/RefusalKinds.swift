@@ -5,10 +5,10 @@ import DMABufModel
 extension Refusal {
     static let kinds = [
         "stale", "overflowUID", "numberTaken", "noSuchBuffer", "noSuchAttachment", "noSuchToken", "forbidden",
-        "tokenTooWide", "nameTaken", "bufferEnded", "quarantined", "revoked", "dead", "notInAccess", "malformed",
-        "pinned", "moving", "notMoving", "notTheMover", "notOwed", "twoInQuarantine", "wrongSize", "sameMemory",
-        "beingRevoked", "notReserved", "noSlots", "notLater", "tooLong", "timedOut", "locked", "holdsLock",
-        "lockEnded", "lockTimedOut", "overQuota", "tooMany",
+        "notTheOwner", "tokenTooWide", "nameTaken", "bufferEnded", "quarantined", "revoked", "dead", "notInAccess",
+        "malformed", "pinned", "moving", "notMoving", "notTheMover", "notOwed", "twoInQuarantine", "wrongSize",
+        "sameMemory", "beingRevoked", "notReserved", "noSlots", "notLater", "tooLong", "timedOut", "locked",
+        "holdsLock", "lockEnded", "lockTimedOut", "overQuota", "tooMany",
     ]
 
     /// Its place in ``kinds``.
@@ -21,34 +21,35 @@ extension Refusal {
         case .noSuchAttachment: 4
         case .noSuchToken: 5
         case .forbidden: 6
-        case .tokenTooWide: 7
-        case .nameTaken: 8
-        case .bufferEnded: 9
-        case .quarantined: 10
-        case .revoked: 11
-        case .dead: 12
-        case .notInAccess: 13
-        case .malformed: 14
-        case .pinned: 15
-        case .moving: 16
-        case .notMoving: 17
-        case .notTheMover: 18
-        case .notOwed: 19
-        case .twoInQuarantine: 20
-        case .wrongSize: 21
-        case .sameMemory: 22
-        case .beingRevoked: 23
-        case .notReserved: 24
-        case .noSlots: 25
-        case .notLater: 26
-        case .tooLong: 27
-        case .timedOut: 28
-        case .locked: 29
-        case .holdsLock: 30
-        case .lockEnded: 31
-        case .lockTimedOut: 32
-        case .overQuota: 33
-        case .tooMany: 34
+        case .notTheOwner: 7
+        case .tokenTooWide: 8
+        case .nameTaken: 9
+        case .bufferEnded: 10
+        case .quarantined: 11
+        case .revoked: 12
+        case .dead: 13
+        case .notInAccess: 14
+        case .malformed: 15
+        case .pinned: 16
+        case .moving: 17
+        case .notMoving: 18
+        case .notTheMover: 19
+        case .notOwed: 20
+        case .twoInQuarantine: 21
+        case .wrongSize: 22
+        case .sameMemory: 23
+        case .beingRevoked: 24
+        case .notReserved: 25
+        case .noSlots: 26
+        case .notLater: 27
+        case .tooLong: 28
+        case .timedOut: 29
+        case .locked: 30
+        case .holdsLock: 31
+        case .lockEnded: 32
+        case .lockTimedOut: 33
+        case .overQuota: 34
+        case .tooMany: 35
         }
     }
 }
