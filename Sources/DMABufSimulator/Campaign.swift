@@ -13,8 +13,10 @@ package struct Campaign: Sendable {
     package let stride: Int
     package private(set) var runs = 0
     package private(set) var tally = Tally()
+    private let tampering: Simulation.Tampering?
 
-    package init(seed: UInt64, steps: Int, stride: Int = 1) {
+    package init(seed: UInt64, steps: Int, stride: Int = 1, tampering: Simulation.Tampering? = nil) {
+        self.tampering = tampering
         self.seed = seed
         self.steps = steps
         self.stride = stride
@@ -24,7 +26,7 @@ package struct Campaign: Sendable {
     package mutating func next() -> Failure? {
         let plan = Plan(seed: RandomWords.mix(RandomWords.mix(seed) &+ UInt64(runs)), steps: steps)
         runs += 1
-        var simulation = Simulation(plan, stride: stride)
+        var simulation = Simulation(plan, stride: stride, tampering: tampering)
         do throws(Violation) {
             try simulation.run()
             tally.add(simulation.checker.tally)

@@ -79,6 +79,7 @@ package struct Checker: Sendable {
     /// What came of it, in order.
     mutating func follow(_ effects: [Effect]) throws(Violation) {
         noteCommit(effects)
+        noteCutOff(effects)
         for index in effects.indices {
             tally.count(effects[index])
             try check(effects[index])
@@ -106,6 +107,14 @@ package struct Checker: Sendable {
             let isKept = !effects.contains { $0 == .cancelCopy(id, generation) }
             return hadCopy && isKept ? (id, generation) : nil
         default: return nil
+        }
+    }
+
+    /// Who is cut off in this step hears no word more, so nothing may say that its moves ended before it did.
+    private mutating func noteCutOff(_ effects: [Effect]) {
+        for case .disconnect(let client, _) in effects {
+            guard let peer = world.peer(client) else { continue }
+            for buffer in world.buffers.indices where world.buffers[buffer].mover == peer { moveEnded(buffer) }
         }
     }
 

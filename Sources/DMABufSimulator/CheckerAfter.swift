@@ -8,11 +8,9 @@ extension Checker {
         try checkAnswered()
         try checkMovesTold()
         try checkFencesOfTheDead()
+        if act == .expire { forgetOldQuestions() }
         try checkWaits(registry.nextDeadline)
-        if act == .expire {
-            forgetOldQuestions()
-            try checkDue()
-        }
+        if act == .expire { try checkDue() }
         try checkLocksGranted()
         for uid in Self.uids { try checkLedger(registry.ledger(of: uid), of: uid) }
     }

@@ -5,7 +5,7 @@ import DMABufModel
 extension Notice {
     static let kinds = [
         "invalidate", "moving", "moved", "moveAborted", "readyToCopy", "moveEnded", "revoke", "revoked", "restored",
-        "attachmentEnded", "ownerGone", "quarantined", "released", "fenceExpired", "lockEnded",
+        "attachmentEnded", "ownerGone", "withdrawn", "quarantined", "released", "fenceExpired", "lockEnded",
     ]
 
     /// Its place in ``kinds``.
@@ -22,10 +22,11 @@ extension Notice {
         case .restored: 8
         case .attachmentEnded: 9
         case .ownerGone: 10
-        case .quarantined: 11
-        case .released: 12
-        case .fenceExpired: 13
-        case .lockEnded: 14
+        case .withdrawn: 11
+        case .quarantined: 12
+        case .released: 13
+        case .fenceExpired: 14
+        case .lockEnded: 15
         }
     }
 }
