@@ -21,6 +21,8 @@ package struct Checker: Sendable {
     private var hadCopy = false
     /// Moves that ended in this step.
     var ended: [Int] = []
+    /// Clients that are cut off in this step.
+    private var cutOff: [ClientID] = []
     /// A descriptor whose answer is still to come.
     var passing: (ClientID, AttachmentID, Generation)?
 
@@ -38,6 +40,7 @@ package struct Checker: Sendable {
         lastBits = 0
         self.act = act
         hasDropped = false
+        cutOff.removeAll(keepingCapacity: true)
         answered.removeAll(keepingCapacity: true)
         ended.removeAll(keepingCapacity: true)
         switch act {
@@ -79,7 +82,7 @@ package struct Checker: Sendable {
     /// What came of it, in order.
     mutating func follow(_ effects: [Effect]) throws(Violation) {
         noteCommit(effects)
-        noteCutOff(effects)
+        for case .disconnect(let client, _) in effects { cutOff.append(client) }
         for index in effects.indices {
             tally.count(effects[index])
             try check(effects[index])
@@ -111,11 +114,9 @@ package struct Checker: Sendable {
     }
 
     /// Who is cut off in this step hears no word more, so nothing may say that its moves ended before it did.
-    private mutating func noteCutOff(_ effects: [Effect]) {
-        for case .disconnect(let client, _) in effects {
-            guard let peer = world.peer(client) else { continue }
-            for buffer in world.buffers.indices where world.buffers[buffer].mover == peer { moveEnded(buffer) }
-        }
+    func isOver(moveBy mover: Int?) -> Bool {
+        guard let mover else { return true }
+        return cutOff.contains(world.peers[mover].id)
     }
 
     /// No step says the same thing to the same client twice.

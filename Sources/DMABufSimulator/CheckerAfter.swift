@@ -8,7 +8,7 @@ extension Checker {
         try checkAnswered()
         try checkMovesTold()
         try checkFencesOfTheDead()
-        if act == .expire { forgetOldQuestions() }
+        forgetOldQuestions()
         try checkWaits(registry.nextDeadline)
         if act == .expire { try checkDue() }
         try checkLocksGranted()

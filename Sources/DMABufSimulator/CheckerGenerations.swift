@@ -16,7 +16,7 @@ extension Checker {
             seen.generation == generation, .noOldGrant,
             "a descriptor of generation \(generation.rawValue), and \(seen.generation.rawValue) is live")
         try expect(!seen.released.contains(generation), .noOldGrant, "a descriptor of released memory")
-        try expect(seen.mover == nil, .noOldGrant, "a descriptor of a buffer that is moving")
+        try expect(isOver(moveBy: seen.mover), .noOldGrant, "a descriptor of a buffer that is moving")
         if let index = world.attachment(attachment) {
             let known = world.attachments[index]
             try expect(known.peer == peer && known.buffer == buffer, .noOldGrant, "another's attachment")

@@ -96,7 +96,7 @@ extension Checker {
             guard let buffer = world.buffer(id), !world.buffers[buffer].isEnded else {
                 throw Violation(.locksExclude, "a lock of what has ended")
             }
-            try expect(world.buffers[buffer].mover == nil, .locksExclude, "a lock of a buffer that is moving")
+            try expect(isOver(moveBy: world.buffers[buffer].mover), .locksExclude, "a lock of a buffer that is moving")
         }
         for other in world.peers {
             for earlier in other.open where earlier.label < open.label {

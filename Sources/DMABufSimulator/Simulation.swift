@@ -48,6 +48,8 @@ package struct Simulation: Sendable {
             var chooser = Chooser(step, in: checker.world)
             guard let act = chooser.act(plan.weights) else { continue }
             if act == .expire { wakeUp(&random) }
+            // A death is told when all that was due before it has been said.
+            if isDue, case .observe(.clientDied) = act { try take(.expire, step.index) }
             try take(act, step.index)
             if stride > 0, step.index % stride == 0 { try walk() }
         }
@@ -122,6 +124,8 @@ extension Simulation {
     private mutating func tearDown() throws(Violation) {
         try withdrawKept()
         for peer in checker.world.peers.indices where checker.world.peers[peer].isAlive {
+            if isDue { try take(.expire, Self.last) }
+            guard checker.world.peers[peer].isAlive else { continue }
             try take(.observe(.clientDied(checker.world.peers[peer].id)), Self.last)
         }
         for _ in 0..<4096 {
