@@ -8,6 +8,11 @@ package enum Act: Hashable, Sendable {
     case request(peer: Int, RequestNumber, Request)
     case observe(Observation)
     case expire
+
+    /// Whether it reports the end of this fence.
+    func ends(_ fence: FenceID) -> Bool {
+        if case .observe(.fenceEnded(fence, _)) = self { true } else { false }
+    }
 }
 
 /// One step of a run before it is known what it will do: that depends on the word and on what the world then looks like.

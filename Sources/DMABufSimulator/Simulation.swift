@@ -152,6 +152,7 @@ extension Simulation {
     private mutating func withdrawKept() throws(Violation) {
         for buffer in checker.world.buffers.indices where !checker.world.buffers[buffer].isEnded {
             guard checker.world.buffers[buffer].kept == .registry else { continue }
+            if isDue { try take(.expire, Self.last) }
             let uid = checker.world.peers[checker.world.buffers[buffer].owner].identity.uid
             var peer = checker.world.peers.firstIndex { $0.isAlive && $0.identity.uid == uid }
             if peer == nil {
