@@ -12,6 +12,9 @@ TEST_PACKAGES := gcc libc6-dev procps python3
 RELEASE := swift build -c release --static-swift-stdlib -Xlinker -s --product dmabuf-share
 PREFIX ?= /usr/local
 KERNEL ?= 6.12
+# How many runs of the rules, and from which seed.
+RUNS ?= 100000
+SEED ?= 1
 
 # Taken as they are written: what is in CMD is the guest shell's to expand, not make's.
 unexport CMD SCREEN KERNEL
@@ -42,7 +45,7 @@ run: release ## build, and show the product doing its job on this machine
 
 .PHONY: test
 test: test-packages ## all suites on this machine, then the kernel suites in the 6.12 guest
-	@Tests/Tools/suites host guest:6.12
+	@Tests/Tools/suites host simulate guest:6.12
 
 .PHONY: test-kernels
 test-kernels: test-packages ## the kernel suites on 6.1, 6.12 and the newest kernel
@@ -52,11 +55,26 @@ test-kernels: test-packages ## the kernel suites on 6.1, 6.12 and the newest ker
 check: test-packages ## format, warnings as errors, import fences, then all tests
 	@Tests/Tools/fences
 	@swift format lint --strict -r Sources Tests Package.swift
-	@Tests/Tools/suites host guest:6.12
+	@Tests/Tools/suites host simulate guest:6.12
 
 .PHONY: sanitize
 sanitize: test-packages ## the suites of this machine under address and thread sanitizer
 	@Tests/Tools/suites host:address host:thread
+
+.PHONY: simulate
+simulate: packages ## RUNS=… SEED=…: the registry's rules against seeded random clients, deaths and delays
+	@swift build -c release --product dmabuf-simulate >&2
+	@.build/release/dmabuf-simulate --runs $(RUNS) --seed $(SEED)
+
+.PHONY: mutants
+mutants: packages ## the simulator finds each bug that fixtures/mutants puts into the rules
+	@$(NEED) --why "to put bugs into the rules" patch
+	@Tests/Tools/mutants
+
+.PHONY: bench
+bench: packages ## what a request costs the rules at 100, 1,000 and 10,000 buffers
+	@swift build -c release --product dmabuf-bench >&2
+	@.build/release/dmabuf-bench
 
 .PHONY: guest
 guest: release ## CMD='…' in a guest kernel (KERNEL=6.12|6.1|7.3, SCREEN=file.png); no CMD: a shell

@@ -114,10 +114,9 @@ package struct Checker: Sendable {
     }
 
     /// Who is cut off in this step hears no word more, so nothing may say that its moves ended before it did.
-    func isOver(moveBy mover: Int?) -> Bool {
-        guard let mover else { return true }
-        return cutOff.contains(world.peers[mover].id)
-    }
+    func isOver(moveBy mover: Int?) -> Bool { mover.map(isCutOff) ?? true }
+
+    func isCutOff(_ peer: Int) -> Bool { cutOff.contains(world.peers[peer].id) }
 
     /// No step says the same thing to the same client twice.
     private func checkUnlike(_ effects: [Effect], _ index: Int) throws(Violation) {

@@ -104,6 +104,7 @@ extension Checker {
         try settle(id) { if case .revoke = $0 { true } else { false } }
         world.attachments[index].state = isFinal ? .dead : .revoked
         world.attachments[index].accesses = 0
+        settleMove(index)
     }
 
     mutating func forgetOwed(_ id: AttachmentID, _ peer: Int) {

@@ -72,7 +72,7 @@ extension Checker {
     }
 
     /// Its holder is waited for no longer.
-    private mutating func settleMove(_ index: Int) {
+    mutating func settleMove(_ index: Int) {
         let id = world.attachments[index].id
         world.peers[world.attachments[index].peer].owed.removeAll {
             if case .invalidate(id, _, _, _) = $0 { true } else { false }

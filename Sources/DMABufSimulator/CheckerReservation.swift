@@ -88,7 +88,7 @@ extension Checker {
         _ number: LockNumber, _ ids: [BufferID], _ until: Instant, _ open: OpenRequest, _ peer: Int
     ) throws(Violation) {
         try expect(world.lock(number) == nil, .locksExclude, "lock \(number.rawValue) was granted twice")
-        for lock in world.locks where !lock.isOver {
+        for lock in world.locks where !lock.isOver && !isCutOff(lock.peer) {
             try expect(lock.peer != peer, .locksExclude, "a second lock for one client")
             try expect(!lock.buffers.contains(where: ids.contains), .locksExclude, "two locks of one buffer")
         }
