@@ -25,7 +25,8 @@ extension Checker {
                 SeenBuffer(
                     label: nextLabel(), id: id, owner: peer, kept: registration.kept,
                     byteCount: registration.backing.byteCount))
-        case (.attach(let id, _), .attached(let attachment, let generation, _)):
+        case (.attach(let id, let terms), .attached(let attachment, let generation, _)):
+            try checkRights(id, terms, peer)
             try attached(attachment, to: id, generation, peer)
         case (.map(let asked), .mapped(let attachment, let generation, _)):
             try expect(asked == attachment, .answeredOnce, "mapped another attachment")
@@ -42,7 +43,12 @@ extension Checker {
             if state == .ok { noteAccess(id, -1) }
         case (.makeToken(let id, let buffer, let terms), .done):
             world.tokens.append(
-                SeenToken(label: nextLabel(), id: id, buffer: buffer, peer: peer, rights: terms.rights))
+                SeenToken(
+                    label: nextLabel(), id: id, buffer: buffer, peer: peer, rights: terms.rights, parent: terms.parent,
+                    uses: terms.uses))
+            try checkToken(id, terms)
+        case (.share(let id, let share), .done): shared(id, share)
+        case (.withdrawToken(let id), .tokenWithdrawn): withdrawn(id)
         case (_, .done): try done(open.request)
         case (.lookup, .found(let id, let generation)):
             try expect(
@@ -52,14 +58,14 @@ extension Checker {
             try expect(
                 world.buffer(id).map { world.buffers[$0].generation == inspection.generation } ?? false,
                 .oneGeneration, "inspected an old generation")
-        case (.revoke, .revoked), (.withdrawToken, .tokenWithdrawn): break
+        case (.revoke, .revoked): break
         default: throw Violation(.answeredOnce, "\(open.request) was answered \(answer)")
         }
     }
 
     private mutating func done(_ request: Request) throws(Violation) {
         switch request {
-        case .withdraw, .name, .share, .pin, .unpin, .renew, .commitMove: break
+        case .withdraw, .name, .pin, .unpin, .renew, .commitMove: break
         case .abortMove(let id, _): if let buffer = world.buffer(id) { moveEnded(buffer) }
         case .detach(let id):
             guard let index = world.attachment(id) else { return }

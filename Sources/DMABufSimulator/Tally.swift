@@ -85,7 +85,10 @@ package struct Tally: Sendable {
     }
 
     /// What no sequence of steps can bring about, and why.
-    static let unreachable: [String: String] = [:]
+    static let unreachable = [
+        "over quota: notices":
+            "a client over its share of notices asked for nothing that could be refused: it is cut off"
+    ]
 
     package var lines: [String] {
         tables.map { table in

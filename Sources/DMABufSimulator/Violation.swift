@@ -7,6 +7,7 @@ package struct Violation: Error, Sendable {
         case deadHearNothing = "the dead are told nothing and keep nothing"
         case oneGeneration = "one live generation per buffer, one more with each move"
         case noOldGrant = "no descriptor of an old generation, of an ended buffer or of a foreign attachment is passed"
+        case rightsHold = "nobody gets what neither its uid, nor a share, nor a token gives"
         case noticeOnce = "no notice is lost or told twice"
         case locksExclude = "a lock excludes, and ends at its end"
         case locksInOrder = "locks are granted in ticket order, as soon as they can be"

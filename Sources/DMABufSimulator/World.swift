@@ -58,6 +58,7 @@ struct SeenBuffer: Sendable {
     var untold: Int?
     var isReadyToCopy = false
     var isEnded = false
+    var shares: [Share] = []
     var released: [Generation] = []
 }
 
@@ -101,6 +102,8 @@ struct SeenToken: Sendable {
     var buffer: BufferID
     var peer: Int
     var rights: Rights
+    var parent: TokenID?
+    var uses: UInt32?
 }
 
 struct Look: Hashable, Sendable {
