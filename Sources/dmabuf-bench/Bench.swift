@@ -22,7 +22,7 @@ struct Bench {
         }
     }
 
-    private static func rounded(_ nanoseconds: Double) -> Int { Int(nanoseconds.rounded()) }
+    private static func rounded(_ nanoseconds: Double) -> Int { Int(nanoseconds + 0.5) }
 
     private static func padded(_ number: Int, _ width: Int) -> String {
         let digits = String(number)
