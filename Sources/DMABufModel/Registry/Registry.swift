@@ -12,7 +12,7 @@ public struct Registry: Sendable {
     var now = Instant(nanoseconds: 0)
     var effects = Effects(capacity: 0)
     /// What ends when the step does: clients that are cut off, buffers that nobody keeps.
-    var doomed: [ClientID] = []
+    var doomed: [(client: ClientID, farewell: CutOffReason)] = []
     var unused: [BufferID] = []
 
     /// Numbers that are never given twice.
@@ -168,7 +168,8 @@ extension Registry {
     }
 
     mutating func reply(_ asker: Asker, _ answer: Answer) {
-        guard isAlive(asker.client) else { return }
+        // One that is about to be cut off still has its answers first.
+        guard !clients[asker.client].isDead else { return }
         effects.append(.answer(clients[asker.client].id, asker.number, answer))
     }
 }

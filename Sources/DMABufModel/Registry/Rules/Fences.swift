@@ -170,9 +170,11 @@ extension Registry {
     }
 
     mutating func remove(wait slot: Slot) {
+        let buffer = waits[slot].buffer
         deadlines.cancel(&waits[slot].timer)
-        bufferWaits.remove(slot, from: &buffers[waits[slot].buffer].waits)
+        bufferWaits.remove(slot, from: &buffers[buffer].waits)
         clientWaits.remove(slot, from: &clients[waits[slot].client].waits)
         waits.remove(slot)
+        forgetSuperseded(of: buffer)
     }
 }

@@ -92,9 +92,10 @@ extension Registry {
     mutating func die(_ slot: Slot) {
         clientSlots[clients[slot].id] = nil
         clients[slot].isDead = true
+        // Its own waits go first: the end of its moves would grant them.
+        while let wait = clients[slot].waits.first { remove(wait: wait) }
         while let buffer = clients[slot].moves.first { endMove(of: buffer, .aborted(.asked)) }
         if let ticket = clients[slot].ticket { remove(ticket: ticket) }
-        while let wait = clients[slot].waits.first { remove(wait: wait) }
         while let attachment = clients[slot].attachments.first {
             let buffer = attachments[attachment].buffer
             remove(attachment: attachment)

@@ -130,7 +130,8 @@ extension Registry {
     }
 
     private mutating func startCopying(_ buffer: Slot) {
-        guard let move = buffers[buffer].move else { return }
+        // A mover that is being cut off takes its move with it at the end of this step.
+        guard let move = buffers[buffer].move, isAlive(move.mover) else { return }
         let (id, generation, until) = (buffers[buffer].id, buffers[buffer].generation, now + limits.longestCopy)
         buffers[buffer].move?.phase = .copying
         buffers[buffer].move?.until = until

@@ -97,14 +97,16 @@ extension Registry {
     mutating func doom(_ client: Slot, _ farewell: CutOffReason) {
         guard isAlive(client) else { return }
         clients[client].isDoomed = true
-        doomed.append(clients[client].id)
-        effects.append(.disconnect(clients[client].id, farewell))
+        doomed.append((clients[client].id, farewell))
     }
 
-    /// A death tells others, which may doom them in turn; each client dies once, so this ends.
+    /// The server is told right before the death, and so after all that the step still did in the client's name. A death
+    /// tells others, which may doom them in turn; each client dies once, so this ends.
     mutating func cutOffDoomed() {
-        while let client = doomed.popLast() {
-            if let slot = clientSlots[client] { die(slot) }
+        while let (client, farewell) = doomed.popLast() {
+            guard let slot = clientSlots[client] else { continue }
+            effects.append(.disconnect(client, farewell))
+            die(slot)
         }
     }
 }

@@ -143,7 +143,10 @@ extension Registry {
         guard !buffers[buffer].isSuspect, !buffers[buffer].isEnding else { return }
         buffers[buffer].isSuspect = true
         endMove(of: buffer, .aborted(.quarantined))
-        for slot in bufferAttachments.slots(of: buffers[buffer].attachments) {
+        // The notice names the buffer, so whoever has attached twice is told once.
+        var told: Set<Slot> = []
+        for slot in bufferAttachments.slots(of: buffers[buffer].attachments)
+        where told.insert(attachments[slot].client).inserted {
             notify(attachments[slot].client, .quarantined(buffers[buffer].id, buffers[buffer].generation))
         }
         while let slot = buffers[buffer].claims.first { bufferLost(claim: slot, .quarantined(suspects: [])) }

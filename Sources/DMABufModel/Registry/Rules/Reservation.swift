@@ -93,6 +93,17 @@ extension Registry {
         fences[slot].isSuperseded = true
     }
 
+    /// The wait that named them was the last to do so.
+    mutating func forgetSuperseded(of buffer: Slot) {
+        var cursor = buffers[buffer].fences.first
+        while let slot = cursor {
+            cursor = bufferFences.after(slot)
+            guard fences[slot].isSuperseded, !isWaitedFor(slot) else { continue }
+            effects.append(.dropFence(fences[slot].id))
+            forget(fence: slot)
+        }
+    }
+
     private func isWaitedFor(_ slot: Slot) -> Bool {
         var cursor = buffers[fences[slot].buffer].waits.first
         while let wait = cursor {

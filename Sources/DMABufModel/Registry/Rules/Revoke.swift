@@ -91,6 +91,8 @@ extension Registry {
     private mutating func lose(_ slot: Slot, _ state: AttachmentState, isTold: Bool) {
         let buffer = attachments[slot].buffer
         let state = attachments[slot].isCondemned ? .dead : state
+        // A move's cut-off may have told the same already.
+        let isNews = attachments[slot].state != state
         attachments[slot].state = state
         attachments[slot].isBarred = true
         loseAccesses(slot)
@@ -99,7 +101,9 @@ extension Registry {
         buffers[buffer].reserved -= attachments[slot].reserved
         attachments[slot].reserved = 0
         if state == .dead { buffers[buffer].live -= 1 }
-        if isTold { notify(attachments[slot].client, .revoked(attachments[slot].id, buffers[buffer].id, state)) }
+        if isTold, isNews {
+            notify(attachments[slot].client, .revoked(attachments[slot].id, buffers[buffer].id, state))
+        }
         if attachments[slot].owesMove {
             attachments[slot].owesMove = false
             moveAnswered(buffer)
@@ -156,7 +160,8 @@ extension Registry {
             return finish(revocation: slot, level(slot))
         }
         revocations[slot].isLooking = true
-        revocations[slot].until = now + limits.leaseGrace
+        // Counted from the deadline, however late this step comes.
+        revocations[slot].until = min(now, revocations[slot].until) + limits.leaseGrace
         lookForRevocation(slot)
     }
 
