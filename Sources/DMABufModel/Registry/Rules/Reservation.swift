@@ -96,12 +96,16 @@ extension Registry {
     /// The wait that named them was the last to do so.
     mutating func forgetSuperseded(of buffer: Slot) {
         var cursor = buffers[buffer].fences.first
+        var hasForgotten = false
         while let slot = cursor {
             cursor = bufferFences.after(slot)
             guard fences[slot].isSuperseded, !isWaitedFor(slot) else { continue }
             effects.append(.dropFence(fences[slot].id))
             forget(fence: slot)
+            hasForgotten = true
         }
+        // A move may have waited for the last of them.
+        if hasForgotten { advance(buffer) }
     }
 
     private func isWaitedFor(_ slot: Slot) -> Bool {
