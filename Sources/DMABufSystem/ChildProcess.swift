@@ -65,11 +65,6 @@ public struct ChildProcess: ~Copyable, Sendable {
         self.pidfd = pidfd
     }
 
-    /// Readable once the process has ended.
-    public var descriptor: Descriptor {
-        _read { yield pidfd.descriptor }
-    }
-
     public borrowing func send(_ signal: SignalNumber) throws(Errno) { try pidfd.send(signal.rawValue) }
 
     /// Waits for the end and reaps it; nil at `deadline`.
@@ -78,13 +73,6 @@ public struct ChildProcess: ~Copyable, Sendable {
     public borrowing func wait(until deadline: Deadline) throws(Errno) -> Ending? {
         if try Poll.wait(pidfd.descriptor, for: .readable, until: deadline).isEmpty { return nil }
         return try reap()
-    }
-
-    /// Waits without an end: for a command that the user runs and may interrupt.
-    public borrowing func wait() throws(Errno) -> Ending {
-        while true {
-            if let ending = try wait(until: .after(.seconds(3600))) { return ending }
-        }
     }
 
     /// Waits for the end and passes on the signals that arrive here: the child ends as if they had been sent to it.
