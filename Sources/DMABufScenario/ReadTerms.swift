@@ -10,7 +10,10 @@ extension Words {
         backing.inode = try number()
         if take("descriptors") { backing.descriptorCount = try small() }
         if take("untold") { backing.provesRelease = false }
-        return Registration(backing: backing, kept: take("kept") ? try choice(Kept.self) : .lastAttachment)
+        var registration = Registration(backing: backing)
+        if take("kept") { registration.kept = try choice(Kept.self) }
+        if take("name") { registration.name = try word() }
+        return registration
     }
 
     mutating func rights() throws(ScenarioError) -> Rights {
@@ -95,7 +98,7 @@ extension Words {
         try expect("point")
         let point = try number()
         var terms = FenceTerms(timeline: timeline, point: point, usage: try choice(Usage.self))
-        if take("eventFD") { terms.kind = .eventFD }
+        if first == "eventFD" || first == "pidFD" { terms.kind = try choice(FenceTerms.Kind.self) }
         if take("within") { terms.within = try interval() }
         return terms
     }

@@ -33,7 +33,7 @@ func text(_ backing: Backing) -> String {
 }
 
 func text(_ terms: FenceTerms) -> String {
-    "timeline \(terms.timeline) point \(terms.point) \(terms.usage)" + (terms.kind == .eventFD ? " eventFD" : "")
+    "timeline \(terms.timeline) point \(terms.point) \(terms.usage)" + (terms.kind == .syncFile ? "" : " \(terms.kind)")
         + (terms.within == FenceTerms.defaultInterval ? "" : " within \(text(terms.within))")
 }
 
@@ -70,7 +70,8 @@ func text(_ observation: Observation) -> String {
 
 func text(_ request: Request) -> String {
     switch request {
-    case .register(let id, let terms): "register \(text(id)) \(text(terms.backing)) kept \(terms.kept)"
+    case .register(let id, let terms):
+        "register \(text(id)) \(text(terms.backing)) kept \(terms.kept)" + optional("name", terms.name) { $0 }
     case .withdraw(let id): "withdraw \(text(id))"
     case .name(let id, let name): "name \(text(id)) \(name)"
     case .share(let id, let share): "share \(text(id)) \(text(share.audience)) \(text(share.rights))"
@@ -78,6 +79,9 @@ func text(_ request: Request) -> String {
     case .makeToken(let token, let id, let terms): "makeToken \(text(token)) \(text(id)) \(text(terms))"
     case .withdrawToken(let token): "withdrawToken \(text(token))"
     case .inspect(let id, let token): "inspect \(text(id))" + optional("token", token) { text($0) }
+    case .list(let cursor): "list from \(cursor)"
+    case .attachNamed(let name, let uid, let terms):
+        "attachNamed \(name)" + optional("uid", uid) { "\($0)" } + " \(text(terms))"
     case .attach(let id, let terms): "attach \(text(id)) \(text(terms))"
     case .map(let id): "map \(text(id))"
     case .detach(let id): "detach \(text(id))"

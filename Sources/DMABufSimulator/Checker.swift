@@ -24,7 +24,7 @@ package struct Checker: Sendable {
     /// Clients that are cut off in this step.
     private var cutOff: [ClientID] = []
     /// A descriptor whose answer is still to come.
-    var passing: (ClientID, AttachmentID, Generation)?
+    var passing: (ClientID, AttachmentID, Generation, buffer: BufferID)?
 
     package init() {}
 

@@ -153,7 +153,7 @@ extension Request {
     /// Whether its answer may come later.
     var mayWait: Bool {
         switch self {
-        case .attach, .map, .wait, .lock, .revoke: true
+        case .attach, .attachNamed, .map, .wait, .lock, .revoke: true
         default: false
         }
     }

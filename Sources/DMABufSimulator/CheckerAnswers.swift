@@ -28,6 +28,8 @@ extension Checker {
         case (.attach(let id, let terms), .attached(let attachment, let generation, _)):
             try checkRights(id, terms, peer)
             try attached(attachment, to: id, generation, peer)
+        case (.attachNamed(let name, let uid, let terms), .attached(let attachment, let generation, _)):
+            try attachedNamed(name, uid, terms, attachment, generation, peer)
         case (.map(let asked), .mapped(let attachment, let generation, _)):
             try expect(asked == attachment, .answeredOnce, "mapped another attachment")
             try mapped(attachment, generation, peer)
@@ -56,8 +58,9 @@ extension Checker {
                 "a name led to an old generation")
         case (.inspect(let id, _), .inspected(let inspection)):
             try expect(
-                world.buffer(id).map { world.buffers[$0].generation == inspection.generation } ?? false,
+                world.buffer(id).map { world.buffers[$0].generation == inspection.listing.generation } ?? false,
                 .oneGeneration, "inspected an old generation")
+        case (.list, .listed(let listings, _)): try check(listings, peer)
         case (.revoke, .revoked): break
         default: throw Violation(.answeredOnce, "\(open.request) was answered \(answer)")
         }

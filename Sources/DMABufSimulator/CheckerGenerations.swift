@@ -23,11 +23,11 @@ extension Checker {
             try expect(
                 !known.isOver && known.state != .dead, .noOldGrant, "a descriptor for an attachment that is over")
         }
-        passing = (client, attachment, generation)
+        passing = (client, attachment, generation, id)
     }
 
     private mutating func took(_ attachment: AttachmentID, _ generation: Generation, _ peer: Int) throws(Violation) {
-        guard let (client, passed, passedGeneration) = passing else {
+        guard let (client, passed, passedGeneration, _) = passing else {
             throw Violation(.noOldGrant, "attached without a descriptor")
         }
         try expect(

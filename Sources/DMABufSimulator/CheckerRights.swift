@@ -40,6 +40,32 @@ extension Checker {
         if let token { try spend(token) }
     }
 
+    /// The descriptor that was passed tells which buffer the name led to.
+    mutating func attachedNamed(
+        _ name: String, _ uid: UInt32?, _ terms: AttachTerms, _ attachment: AttachmentID, _ generation: Generation,
+        _ peer: Int
+    ) throws(Violation) {
+        guard let passed = passing?.buffer, let buffer = world.buffer(passed) else {
+            throw Violation(.noOldGrant, "attached to '\(name)' without a descriptor")
+        }
+        let owner = world.peers[world.buffers[buffer].owner].identity.uid
+        try expect(
+            owner == uid ?? world.peers[peer].identity.uid, .rightsHold, "'\(name)' led to a buffer of uid \(owner)")
+        try checkRights(passed, terms, peer)
+        try attached(attachment, to: passed, generation, peer)
+    }
+
+    func check(_ listings: [Listing], _ peer: Int) throws(Violation) {
+        for listing in listings {
+            guard let buffer = world.buffer(listing.buffer) else {
+                throw Violation(.rightsHold, "a list names a buffer that never was")
+            }
+            try expect(!plainRights(peer, buffer).isEmpty, .rightsHold, "a list names a forbidden buffer")
+            try expect(
+                world.buffers[buffer].generation == listing.generation, .oneGeneration, "a list names an old generation")
+        }
+    }
+
     /// A use of a token is one of its ancestors' too.
     private mutating func spend(_ token: Int) throws(Violation) {
         var cursor: Int? = token

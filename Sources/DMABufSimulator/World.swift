@@ -16,7 +16,7 @@ package struct World: Sendable {
     var looks: [Look] = []
     var copies: [Copy] = []
     var nextInode: UInt64 = 100
-    var nextRequest: UInt32 = 1
+    var nextRequest: UInt64 = 1
 
     func peer(_ id: ClientID) -> Int? { peers.firstIndex { $0.id == id } }
     /// The last of its number: a number may be given again once all memory of the buffer that had it is back.

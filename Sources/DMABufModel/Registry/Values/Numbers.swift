@@ -36,6 +36,8 @@ public struct AttachmentID: Hashable, Sendable {
 /// A fence in a reservation. Never given twice.
 public struct FenceID: Hashable, Sendable {
     public let rawValue: UInt64
+    /// So many are named at most.
+    public static let listLimit = 1024
     public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 }
 
@@ -59,6 +61,6 @@ public struct TokenID: Hashable, Sendable {
 
 /// The number that a client gives its request; the answer carries it back.
 public struct RequestNumber: Hashable, Sendable {
-    public let rawValue: UInt32
-    public init(_ rawValue: UInt32) { self.rawValue = rawValue }
+    public let rawValue: UInt64
+    public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 }

@@ -16,9 +16,13 @@ public enum Request: Hashable, Sendable {
     case makeToken(TokenID, BufferID, TokenTerms)
     case withdrawToken(TokenID)
     case inspect(BufferID, token: TokenID?)
+    /// The buffers that the asker may see, some at a time; 0 begins.
+    case list(from: UInt32)
 
     // Attach.
     case attach(BufferID, AttachTerms)
+    /// A look-up and an attach in one.
+    case attachNamed(String, uid: UInt32?, AttachTerms)
     /// The descriptor of the present generation, after a move or a revocation that may come back.
     case map(AttachmentID)
     case detach(AttachmentID)
