@@ -62,7 +62,8 @@ extension Checker {
             }
             try expect(!plainRights(peer, buffer).isEmpty, .rightsHold, "a list names a forbidden buffer")
             try expect(
-                world.buffers[buffer].generation == listing.generation, .oneGeneration, "a list names an old generation")
+                world.buffers[buffer].generation == listing.generation, .oneGeneration, "a list names an old generation"
+            )
         }
     }
 
