@@ -96,7 +96,7 @@ extension DMABufError {
     }
 }
 
-extension Offer.Backing {
+extension MemoryKind {
     fileprivate var kind: DMABuffer.Kind {
         switch self {
         case .dmaBuf: .dmaBuf
