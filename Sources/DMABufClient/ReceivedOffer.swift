@@ -97,7 +97,7 @@ extension DMABufError {
 }
 
 extension MemoryKind {
-    fileprivate var kind: DMABuffer.Kind {
+    var kind: DMABuffer.Kind {
         switch self {
         case .dmaBuf: .dmaBuf
         case .memfd: .memfd

@@ -23,6 +23,8 @@ public struct Poller: ~Copyable, Sendable {
 
         public static let input = Interest(rawValue: EPOLLIN.rawValue)
         public static let output = Interest(rawValue: EPOLLOUT.rawValue)
+        /// Each time that the peer has read something, and once at first; input is not told.
+        public static let outputEdges = Interest(rawValue: EPOLLOUT.rawValue | EPOLLET.rawValue)
     }
 
     public init() throws(Errno) {
