@@ -74,7 +74,8 @@ let package = Package(
         .executableTarget(
             name: "dmabuf-share",
             dependencies: [
-                "DMABufServer", "DMABufClient", "DMABufConnection", "DMABufDevices", "DMABuf", "DMABufModel", "DMABufWire",
+                "DMABufServer", "DMABufClient", "DMABufConnection", "DMABufDevices", "DMABuf", "DMABufModel",
+                "DMABufWire",
                 "DMABufSystem", arguments, logging, system,
             ],
             swiftSettings: strict),
@@ -114,7 +115,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "RegistryTests",
-            dependencies: ["DMABufClient", "DMABuf", "DMABufModel", "DMABufWire", "DMABufSystem", "TestSupport", system],
+            dependencies: [
+                "DMABufClient", "DMABuf", "DMABufModel", "DMABufWire", "DMABufSystem", "TestSupport", system,
+            ],
             swiftSettings: strict),
         .testTarget(
             name: "CommandLineTests", dependencies: ["DMABufSystem", "TestSupport", system], swiftSettings: strict),
