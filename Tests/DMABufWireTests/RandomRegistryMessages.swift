@@ -10,7 +10,7 @@ extension SplitMix64 {
         switch below(12) {
         case 0: .join(Join(secret: flip() ? Secret(high: number(), low: some()) : nil))
         case 1:
-            .joined(Joined(client: ClientID(number()), secret: Secret(high: number(), low: number()), run: number()))
+            .joined(Joined(client: ClientID(some()), secret: Secret(high: number(), low: some()), run: number()))
         case 2: .register(NewBuffer(memories(), kept: one(Kept.self), name: flip() ? name() : nil))
         case 3: .commitMove(NewGeneration(of: buffer(), from: generation(), memories(), fence: flip() ? fence() : nil))
         case 4: .granted(grant())
@@ -33,8 +33,8 @@ extension SplitMix64 {
 
     private mutating func buffer() -> BufferID { BufferID(high: number(), low: number()) }
     private mutating func token() -> TokenID { TokenID(high: number(), low: some()) }
-    private mutating func generation() -> Generation { Generation(number()) }
-    private mutating func attachment() -> AttachmentID { AttachmentID(number()) }
+    private mutating func generation() -> Generation { Generation(some()) }
+    private mutating func attachment() -> AttachmentID { AttachmentID(some()) }
     private mutating func lockNumber() -> LockNumber { LockNumber(some()) }
     private mutating func instant() -> Instant { Instant(nanoseconds: number()) }
     private mutating func interval() -> Interval { Interval(nanoseconds: number()) }
@@ -43,7 +43,7 @@ extension SplitMix64 {
     private mutating func holder() -> Holder { Holder(attachment(), flip() ? ClientID(some()) : nil) }
     private mutating func holders() -> [Holder] { list(0...(below(24) == 0 ? Holder.listLimit : 3)) { $0.holder() } }
     private mutating func fences() -> [FenceID] {
-        list(0...(below(24) == 0 ? FenceID.listLimit : 3)) { FenceID($0.number()) }
+        list(0...(below(24) == 0 ? FenceID.listLimit : 3)) { FenceID($0.some()) }
     }
 
     private mutating func status() -> FenceStatus {
@@ -113,7 +113,7 @@ extension SplitMix64 {
             .lock(
                 list(0...(below(24) == 0 ? Wire.lockLimit : 3)) { $0.buffer() }, within: interval(), lasting: interval()
             )
-        case 14: .unlock(LockNumber(number()))
+        case 14: .unlock(LockNumber(some()))
         default: requestOfAttachment()
         }
     }
@@ -167,10 +167,10 @@ extension SplitMix64 {
         case 3: .accessEnded(one(AttachmentState.self))
         case 4: .moveBegun(generation(), until: instant())
         case 5: .revoked([.enforced, .cooperative, .unconfirmed(holders())].randomElement(using: &self)!)
-        case 6: .fenceAdded(FenceID(number()))
+        case 6: .fenceAdded(FenceID(some()))
         case 7: .snapshot(status(), fences())
         case 8: .waited(status())
-        case 9: .locked(LockNumber(number()), until: instant())
+        case 9: .locked(LockNumber(some()), until: instant())
         case 10: .tokenWithdrawn(tokens: Int(number() as UInt32), attachments: Int(number() as UInt32))
         case 11: .listed(list(0...(below(24) == 0 ? Wire.listingLimit : 2)) { $0.listing() }, next: number())
         default: .refused(refusal())
@@ -199,7 +199,7 @@ extension SplitMix64 {
         case 11: .notLater(than: number())
         case 12: .tooLong(limit: interval())
         case 13: .timedOut(waitingFor: fences())
-        case 14: flip() ? .locked(by: LockNumber(number())) : .holdsLock(LockNumber(number()))
+        case 14: flip() ? .locked(by: LockNumber(some())) : .holdsLock(LockNumber(some()))
         case 15: .lockTimedOut(waitingFor: flip() ? lockNumber() : nil)
         case 16:
             .overQuota(
@@ -221,15 +221,15 @@ extension SplitMix64 {
         case 4: .readyToCopy(buffer, generation, status(), until: instant())
         case 5: .moveEnded(buffer, flip() ? .moved(generation, cutOff: holders()) : .aborted(abort()))
         case 6: .revoke(id, buffer, isFinal: flip(), until: instant())
-        case 7: .revoked(id, buffer, one(AttachmentState.self))
+        case 7: .revoked(id, buffer, flip() ? .revoked : .dead)
         case 8: .restored(id, buffer)
         case 9: .attachmentEnded(id, buffer)
         case 10: .ownerGone(id, buffer)
         case 11: .withdrawn(id, buffer)
         case 12: .quarantined(buffer, generation)
         case 13: .released(buffer, generation, isVerified: flip())
-        case 14: .fenceExpired(FenceID(number()), buffer)
-        default: .lockEnded(LockNumber(number()))
+        case 14: .fenceExpired(FenceID(some()), buffer)
+        default: .lockEnded(LockNumber(some()))
         }
     }
 

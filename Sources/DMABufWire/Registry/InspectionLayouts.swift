@@ -12,9 +12,7 @@ extension Listing: WireValue {
         guard BufferState.all.isSuperset(of: state) else { throw .reservedBits(field: "state") }
         let nameCount = try reader.readCount(UInt8.self, 0...Wire.registryNamesLimit, field: "name count")
         try reader.readReserved(5)
-        let names = try reader.readList(nameCount) { (reader) throws(WireError) in
-            try reader.readName(Int(try reader.read(UInt8.self)))
-        }
+        let names = try reader.readList(nameCount) { (reader) throws(WireError) in try reader.readName() }
         self.init(
             buffer: buffer, generation: generation, byteCount: byteCount, owner: owner, attachments: attachments,
             kept: kept, state: state, names: names)
@@ -31,10 +29,7 @@ extension Listing: WireValue {
         writer.write(state.rawValue)
         writer.write(UInt8(names.count))
         writer.writeReserved(5)
-        for name in names {
-            writer.write(nameLength: name)
-            writer.write(text: name)
-        }
+        for name in names { writer.write(name: name) }
     }
 }
 

@@ -20,6 +20,9 @@ public struct Secret: Equatable, Sendable {
         self.low = low
     }
 
+    /// What stands for no secret.
+    static let zeros = Secret(high: 0, low: 0)
+
     /// In constant time.
     public static func == (left: Secret, right: Secret) -> Bool {
         (left.high ^ right.high) | (left.low ^ right.low) == 0
@@ -29,12 +32,12 @@ public struct Secret: Equatable, Sendable {
 extension Join: WireValue {
     init(from reader: inout ByteReader) throws(WireError) {
         let secret: Secret = try reader.read()
-        self.secret = secret == Secret(high: 0, low: 0) ? nil : secret
+        self.secret = secret == .zeros ? nil : secret
     }
 
     func write(to writer: inout ByteWriter) {
-        precondition(secret != Secret(high: 0, low: 0), "zeros stand for no secret")
-        writer.write(secret ?? Secret(high: 0, low: 0))
+        precondition(secret != Secret.zeros, "zeros stand for no secret")
+        writer.write(secret ?? Secret.zeros)
     }
 }
 

@@ -21,10 +21,12 @@ extension Joined: WireValue {
     init(from reader: inout ByteReader) throws(WireError) {
         client = try reader.read()
         secret = try reader.read()
+        guard secret != .zeros else { throw .invalidValue(field: "secret", value: 0) }
         run = try reader.read()
     }
 
     func write(to writer: inout ByteWriter) {
+        precondition(secret != .zeros, "zeros stand for no secret")
         writer.write(client)
         writer.write(secret)
         writer.write(run)

@@ -64,6 +64,7 @@ extension Notice {
             return .revoke(id, buffer, isFinal: try reader.readFlag(), until: until)
         case .revokedNow:
             let state: AttachmentState = try reader.readCase(field: "state")
+            guard state != .ok else { throw .invalidValue(field: "state", value: UInt64(state.rawValue)) }
             try reader.readReserved(7)
             return .revoked(id, buffer, state)
         case .restored: return .restored(id, buffer)
@@ -100,6 +101,7 @@ extension Notice {
             writer.write(until)
             writer.write(flag: isFinal)
         case .revoked(let id, let buffer, let state):
+            precondition(state != .ok, "revoked, and nothing happened")
             writer.write(id)
             writer.write(buffer)
             writer.write(state.rawValue)

@@ -4,20 +4,29 @@ import DMABufModel
 
 /// A number of 64 bits with a type of its own. 0 is never given to anything, so it stands for none.
 protocol WireNumber: WireValue {
+    static var field: String { get }
     var rawValue: UInt64 { get }
     init(_ rawValue: UInt64)
 }
 
 extension WireNumber {
-    init(from reader: inout ByteReader) throws(WireError) { self.init(try reader.read()) }
-    func write(to writer: inout ByteWriter) { writer.write(rawValue) }
+    init(from reader: inout ByteReader) throws(WireError) {
+        let value = try reader.read(UInt64.self)
+        guard value != 0 else { throw .invalidValue(field: Self.field, value: 0) }
+        self.init(value)
+    }
+
+    func write(to writer: inout ByteWriter) {
+        precondition(rawValue != 0, "\(Self.field) 0 stands for none")
+        writer.write(rawValue)
+    }
 }
 
-extension ClientID: WireNumber {}
-extension AttachmentID: WireNumber {}
-extension FenceID: WireNumber {}
-extension LockNumber: WireNumber {}
-extension Generation: WireNumber {}
+extension ClientID: WireNumber { static var field: String { "client" } }
+extension AttachmentID: WireNumber { static var field: String { "attachment" } }
+extension FenceID: WireNumber { static var field: String { "fence" } }
+extension LockNumber: WireNumber { static var field: String { "lock" } }
+extension Generation: WireNumber { static var field: String { "generation" } }
 
 /// Nanoseconds, of the clock or of a length of time.
 extension Instant: WireValue {
@@ -84,6 +93,11 @@ extension ByteReader {
 
     mutating func readName(_ length: Int) throws(WireError) -> String { try readText(length, field: "name") }
 
+    /// A name behind its length.
+    mutating func readName() throws(WireError) -> String {
+        try readName(try readCount(UInt8.self, 1...Wire.registryNameLimit, field: "name length"))
+    }
+
     mutating func readRights() throws(WireError) -> Rights { Rights(rawValue: try read()) }
 }
 
@@ -111,5 +125,12 @@ extension ByteWriter {
     mutating func write(nameLength name: String) {
         precondition(name.utf8.count <= Wire.registryNameLimit, "a name of \(name.utf8.count) bytes")
         write(UInt8(name.utf8.count))
+    }
+
+    /// A name behind its length.
+    mutating func write(name: String) {
+        precondition(name != "", "an empty name")
+        write(nameLength: name)
+        write(text: name)
     }
 }

@@ -46,13 +46,13 @@ extension Request {
         case .withdraw: self = .withdraw(try reader.read())
         case .name:
             let buffer: BufferID = try reader.read()
-            self = .name(buffer, try reader.readName(Int(try reader.read(UInt8.self))))
+            self = .name(buffer, try reader.readName())
         case .share:
             let buffer: BufferID = try reader.read()
             self = .share(buffer, try reader.read())
         case .lookup:
             let uid = try reader.readOptionalUID()
-            self = .lookup(try reader.readName(Int(try reader.read(UInt8.self))), uid: uid)
+            self = .lookup(try reader.readName(), uid: uid)
         case .makeToken:
             let token = try reader.readToken()
             let buffer: BufferID = try reader.read()
@@ -92,7 +92,7 @@ extension Request {
         case .attachNamed:
             let terms: AttachTerms = try reader.read()
             let uid = try reader.readOptionalUID()
-            return .attachNamed(try reader.readName(Int(try reader.read(UInt8.self))), uid: uid, terms)
+            return .attachNamed(try reader.readName(), uid: uid, terms)
         default: break
         }
         let id: AttachmentID = try reader.read()
@@ -228,13 +228,5 @@ extension Request {
             writer.writeReserved(7)
         default: preconditionFailure("a request that has a message of its own")
         }
-    }
-}
-
-extension ByteWriter {
-    /// A name behind its length.
-    fileprivate mutating func write(name: String) {
-        write(nameLength: name)
-        write(text: name)
     }
 }
