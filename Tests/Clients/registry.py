@@ -13,6 +13,7 @@ of an argument is what the latest answer said under that name, `@NAME` what it s
 import argparse
 import array
 import collections
+import fcntl
 import itertools
 import json
 import mmap
@@ -182,7 +183,6 @@ def close_all(descriptors):
 
 
 def make_memfd(size, content=b""):
-    import fcntl
     descriptor = os.memfd_create("registry.py", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size)
     os.pwrite(descriptor, content[:size], 0)

@@ -191,8 +191,6 @@ class Count:
 
 
 class Text:
-    default = None
-
     def __init__(self, key, default=None):
         self.key, self.default = key, default
 
@@ -378,8 +376,8 @@ RULES = {  # number: name and what it has
         Choice("resource", 1, ["buffers", "bytes", "descriptors", "pinnedBytes", "attachments", "quarantinedBytes", "notices"]),
         Pad(3), Uid("largest"), Number("limit", 8), Number("share", 8), Number("remaining", 8), Number("uids", 8)]),
     81: ("tooMany", [
-        Choice("what", 1, ["clients", "names", "shares", "tokens", "delegations", "buffersOfLock", "waits"], noun="bound"), Pad(3),
-        Number("limit", 4)])}
+        Choice("what", 1, ["clients", "names", "shares", "tokens", "delegations", "buffersOfLock", "waits"], noun="bound"),
+        Pad(3), Number("limit", 4)])}
 
 
 # MARK: The messages
@@ -473,7 +471,8 @@ MESSAGES = {
     0x8148: Layout("accessEnded", [Choice("state", 1, ["ok", "revoked", "dead"]), Pad(7)]),
     0x8150: Layout("moveBegun", [GENERATION, *TIME]),
     0x8160: Layout("revoked", [
-        Choice("level", 1, {1: "enforced", 2: "cooperative", 3: "unconfirmed"}), Pad(7), Case("level", {"unconfirmed": HOLDERS})]),
+        Choice("level", 1, {1: "enforced", 2: "cooperative", 3: "unconfirmed"}), Pad(7),
+        Case("level", {"unconfirmed": HOLDERS})]),
     0x8171: Layout("fenceAdded", [handle("fence")]),
     0x8172: Layout("snapshot", [*STATUS, *FENCES]),
     0x8173: Layout("waited", STATUS),
