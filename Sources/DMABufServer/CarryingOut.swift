@@ -42,7 +42,8 @@ extension RegistryServer {
             passing = GenerationKey(buffer: buffer, generation: generation)
         case .watchFence(let id): watch(id)
         case .dropFence(let id): drop(id)
-        case .importFence: break
+        case .importFence(let id, let buffer, let generation, let usage):
+            importFence(id, GenerationKey(buffer: buffer, generation: generation), usage)
         case .startCopy(let buffer, _, let generation): observations.append(.copyFailed(buffer, generation))
         case .cancelCopy: break
         case .verifyRelease(let buffer, let generation):
@@ -56,6 +57,7 @@ extension RegistryServer {
 
     private mutating func reply(_ answer: Answer, _ number: RequestNumber, to id: ClientID) {
         if number == arriving.number { keepArrived(answer) }
+        if holdsBack(answer, number, to: id) { return }
         guard let client = clients[id] else { return }
         switch answer {
         case .attached(let attachment, _, let fences): grant(attachment, fences, isMapped: false, number, client)

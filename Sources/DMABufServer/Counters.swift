@@ -9,4 +9,6 @@ public struct Counters: Sendable {
     public var protocolErrors: UInt64 = 0
     public var cutOff: UInt64 = 0
     public var deaths: UInt64 = 0
+    /// Fences that the kernel did not take into a reservation.
+    public var importsFailed: UInt64 = 0
 }

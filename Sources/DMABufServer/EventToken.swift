@@ -11,6 +11,8 @@ enum EventToken: Equatable {
     /// The process behind a client.
     case process(ClientNumber)
     case fence(FenceID)
+    /// The worker has put a fence into a reservation.
+    case imported
 
     private static let numberMask: UInt64 = (1 << 56) - 1
 
@@ -22,6 +24,7 @@ enum EventToken: Equatable {
         case 2: self = .client(ClientNumber(number))
         case 3: self = .process(ClientNumber(number))
         case 4: self = .fence(FenceID(number))
+        case 5: self = .imported
         default: return nil
         }
     }
@@ -32,6 +35,7 @@ enum EventToken: Equatable {
         case .signals: 1 << 56
         case .client(let number): 2 << 56 | number.rawValue
         case .process(let number): 3 << 56 | number.rawValue
+        case .imported: 5 << 56
         case .fence(let id): 4 << 56 | id.rawValue & Self.numberMask
         }
     }

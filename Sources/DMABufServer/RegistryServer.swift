@@ -28,6 +28,10 @@ public struct RegistryServer: ~Copyable {
     var greetings = GreetingQueue()
     var memories = MemoryTable()
     var fences = FenceTable()
+    let worker: ReservationWorker
+    /// Fences on their way into the kernel, and answers that wait for that.
+    var imports: Set<FenceID> = []
+    var heldBack: [FenceID: HeldBack] = [:]
     var counters = Counters()
     let tokens: TokenHash
     let run = UInt64.random(in: 1 ... .max)
@@ -49,12 +53,15 @@ public struct RegistryServer: ~Copyable {
         let spare = try SpareDescriptor()
         let poller = try Poller()
         let tokens = try TokenHash()
+        let worker = try ReservationWorker()
         try poller.add(listener.descriptor, token: EventToken.listener.rawValue)
         try poller.add(signals.descriptor, token: EventToken.signals.rawValue)
+        try poller.add(worker.done.descriptor, token: EventToken.imported.rawValue)
         // Only now: a value that owns something is made whole or not at all.
         self.log = log
         registry = Registry(limits: limits)
         self.tokens = tokens
+        self.worker = worker
         self.listener = listener
         self.signals = signals
         self.spare = spare
@@ -63,6 +70,12 @@ public struct RegistryServer: ~Copyable {
 
     /// Serves until a signal says to stop.
     public mutating func serve() throws(Errno) {
+        let worker = worker
+        let thread = try WorkerThread(named: "reservations") { worker.work() }
+        defer {
+            worker.end()
+            _ = thread
+        }
         var events = PollerEvents()
         while true {
             try poller.wait(into: &events, until: nextDeadline)
@@ -86,6 +99,7 @@ public struct RegistryServer: ~Copyable {
         case .client(let number): serve(client: number, event)
         case .process(let number): processEnded(number)
         case .fence(let id): fenceSignalled(id)
+        case .imported: importsDone()
         case nil: break
         }
         return true
