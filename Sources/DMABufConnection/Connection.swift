@@ -45,9 +45,10 @@ public struct Connection: ~Copyable, Sendable {
 
     /// Answers a request under its number.
     public mutating func answer(
-        _ request: UInt64, _ message: Message, until deadline: Deadline
+        _ request: UInt64, _ message: Message, with descriptors: borrowing DescriptorList = DescriptorList(),
+        until deadline: Deadline
     ) throws(ConnectionError) {
-        try send(Envelope(serial: request, message), with: DescriptorList(), until: deadline)
+        try send(Envelope(serial: request, message), with: descriptors, until: deadline)
     }
 
     private mutating func send(

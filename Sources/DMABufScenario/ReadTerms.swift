@@ -78,6 +78,7 @@ extension Words {
         if take("copier") { terms.copier = try choice(MoveTerms.Copier.self) }
         terms.token = try shownToken()
         if take("lock") { terms.lock = try lockNumber() }
+        if take("to") { terms.placement = try word() }
         return terms
     }
 

@@ -139,7 +139,7 @@ private func text(_ terms: TokenTerms) -> String {
 private func text(_ terms: MoveTerms) -> String {
     "within \(text(terms.within)) late \(terms.late) copier \(terms.copier)"
         + optional("token", terms.token) { text($0) }
-        + optional("lock", terms.lock) { text($0) }
+        + optional("lock", terms.lock) { text($0) } + optional("to", terms.placement) { $0 }
 }
 
 private func text(_ terms: RevokeTerms) -> String {

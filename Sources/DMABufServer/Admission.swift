@@ -32,7 +32,7 @@ extension RegistryServer {
         return .commitMove(next.buffer, next.generation, entry.backing, fence: next.fence)
     }
 
-    private func admit(_ memories: Memories, _ descriptors: inout DescriptorList) throws(DMABufError)
+    func admit(_ memories: Memories, _ descriptors: inout DescriptorList) throws(DMABufError)
         -> MemoryTable.Entry
     {
         var memory: [DMABuffer] = []
@@ -70,15 +70,18 @@ extension MemoryTable.Entry {
     var backing: Backing {
         Backing(
             inode: memory[0].inode, byteCount: memory.reduce(0) { $0 &+ $1.byteCount },
-            descriptorCount: UInt32(memory.count), provesRelease: memory.allSatisfy(\.provesRelease))
+            descriptorCount: UInt32(memory.count), provesRelease: memory.allSatisfy { $0.provesRelease(isOurs: isOurs) }
+        )
     }
 }
 
 extension DMABuffer {
-    /// Whether a count back at its baseline proves that nobody reaches the memory any more. It does for dma-heaps. A DRM
-    /// driver's buffer can be imported into its own device without being counted, and a udmabuf that a client made leaves
-    /// the client its memfd.
-    fileprivate var provesRelease: Bool { kind == .dmaBuf && Self.heaps.contains(exporterName) }
+    /// Whether a count back at its baseline proves that nobody reaches the memory any more. It does for dma-heaps, and for
+    /// a udmabuf of ours, whose memfd was closed at once; a client's may still have its memfd. A DRM driver's buffer can be
+    /// imported into its own device without being counted.
+    fileprivate func provesRelease(isOurs: Bool) -> Bool {
+        kind == .dmaBuf && (Self.heaps.contains(exporterName) || isOurs && exporterName == "udmabuf")
+    }
 
     /// As the heaps' drivers name themselves, which nobody else can.
     private static let heaps: Set<String> = [

@@ -44,8 +44,9 @@ extension RegistryServer {
         case .dropFence(let id): drop(id)
         case .importFence(let id, let buffer, let generation, let usage):
             importFence(id, GenerationKey(buffer: buffer, generation: generation), usage)
-        case .startCopy(let buffer, _, let generation): observations.append(.copyFailed(buffer, generation))
-        case .cancelCopy: break
+        case .startCopy(let buffer, let old, let new): startCopy(buffer, from: old, to: new)
+        case .cancelCopy(let buffer, let generation):
+            cancelCopy(GenerationKey(buffer: buffer, generation: generation))
         case .verifyRelease(let buffer, let generation):
             let key = GenerationKey(buffer: buffer, generation: generation)
             observations.append(.count(buffer, generation, memories.count(of: key)))

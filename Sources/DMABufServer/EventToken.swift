@@ -13,6 +13,8 @@ enum EventToken: Equatable {
     case fence(FenceID)
     /// The worker has put a fence into a reservation.
     case imported
+    /// A worker has something to say.
+    case worker(UInt64)
 
     private static let numberMask: UInt64 = (1 << 56) - 1
 
@@ -25,6 +27,7 @@ enum EventToken: Equatable {
         case 3: self = .process(ClientNumber(number))
         case 4: self = .fence(FenceID(number))
         case 5: self = .imported
+        case 6: self = .worker(number)
         default: return nil
         }
     }
@@ -36,6 +39,7 @@ enum EventToken: Equatable {
         case .client(let number): 2 << 56 | number.rawValue
         case .process(let number): 3 << 56 | number.rawValue
         case .imported: 5 << 56
+        case .worker(let number): 6 << 56 | number
         case .fence(let id): 4 << 56 | id.rawValue & Self.numberMask
         }
     }

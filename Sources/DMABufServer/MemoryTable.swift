@@ -17,6 +17,8 @@ struct MemoryTable {
         var memories: Memories
         /// What the kernel counts when nobody but us holds it.
         var baseline: Int
+        /// The registry's worker made it: no descriptor of what lies beneath it was ever with a client.
+        var isOurs = false
     }
 
     private var entries: [GenerationKey: Entry] = [:]

@@ -85,15 +85,17 @@ extension RegistryServer {
             switch envelope.message {
             case .register(let buffer): request = try admit(buffer, &descriptors)
             case .commitMove(let next): request = try admit(next, &descriptors)
+            case .allocate(let allocation): return allocate(allocation, id, client, envelope.serial)
             case .request(let asked):
                 if let kind = asked.fenceKind { arriving.fence = try admitFence(kind, &descriptors) }
                 request = asked.mappingTokens(tokens.hash)
             default: return part(client, .unexpected, "a message out of its place")
             }
         } catch {
-            let text = Wire.reason(error.message.escapedForDisplay)
-            say(.refused(OfferRefusal(error.refusalReason, text)), envelope.serial, to: client)
-            return
+            return refuse(error, envelope.serial, client)
+        }
+        if case .beginMove(let buffer, _, let terms) = request, terms.copier == .server {
+            placements[buffer] = terms.placement
         }
         counters.requests += 1
         effects.removeAll()
@@ -101,6 +103,15 @@ extension RegistryServer {
         carryOutAll()
         observe()
         arriving = Arriving()
+    }
+}
+
+extension RegistryServer {
+    mutating func refuse(_ error: DMABufError, _ serial: UInt64, _ client: ClientConnection) {
+        counters.refusals += 1
+        say(
+            .refused(OfferRefusal(error.refusalReason, Wire.reason(error.message.escapedForDisplay))), serial,
+            to: client)
     }
 }
 

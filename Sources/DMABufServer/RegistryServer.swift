@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import DMABufModel
+import DMABufModel
 public import DMABufSystem
 import DMABufWire
 public import Logging
@@ -32,6 +32,10 @@ public struct RegistryServer: ~Copyable {
     /// Fences on their way into the kernel, and answers that wait for that.
     var imports: Set<FenceID> = []
     var heldBack: [FenceID: HeldBack] = [:]
+    let configuration: Configuration
+    var workers = WorkerTable()
+    /// Where buffers that are being moved are to lie.
+    var placements: [BufferID: String] = [:]
     var counters = Counters()
     let tokens: TokenHash
     let run = UInt64.random(in: 1 ... .max)
@@ -47,7 +51,7 @@ public struct RegistryServer: ~Copyable {
 
     /// Serves at `listener` from ``serve()`` on. Signals are taken from here on: make it before any thread is started.
     public init(
-        _ listener: consuming UnixListener, limits: Limits = Limits(), log: Logger
+        _ listener: consuming UnixListener, _ configuration: Configuration = Configuration(), log: Logger
     ) throws(Errno) {
         let signals = try SignalFD([.terminate, .interrupt, .hangUp])
         let spare = try SpareDescriptor()
@@ -59,7 +63,8 @@ public struct RegistryServer: ~Copyable {
         try poller.add(worker.done.descriptor, token: EventToken.imported.rawValue)
         // Only now: a value that owns something is made whole or not at all.
         self.log = log
-        registry = Registry(limits: limits)
+        self.configuration = configuration
+        registry = Registry(limits: configuration.limits)
         self.tokens = tokens
         self.worker = worker
         self.listener = listener
@@ -83,11 +88,12 @@ public struct RegistryServer: ~Copyable {
             for index in 0..<events.count where !serve(events[index]) { return leave() }
             if let next = registry.nextDeadline, next <= now { expire() }
             dropSilent()
+            endLateWorkers()
         }
     }
 
     private var nextDeadline: Deadline? {
-        let ends = [registry.nextDeadline, greetings.first].compactMap { $0 }
+        let ends = [registry.nextDeadline, greetings.first, workers.firstEnd].compactMap { $0 }
         return ends.min().map { Deadline(nanoseconds: $0.nanoseconds) }
     }
 
@@ -100,6 +106,7 @@ public struct RegistryServer: ~Copyable {
         case .process(let number): processEnded(number)
         case .fence(let id): fenceSignalled(id)
         case .imported: importsDone()
+        case .worker(let number): workerAnswered(number)
         case nil: break
         }
         return true

@@ -20,6 +20,7 @@ public enum Message: Equatable, Sendable {
     case joined(Joined)
     case register(NewBuffer)
     case commitMove(NewGeneration)
+    case allocate(Allocation)
     /// Every other request, as the rules have it. Its tokens are secrets here, and hashes in the rules.
     case request(Request)
     case granted(Grant)
@@ -27,6 +28,10 @@ public enum Message: Equatable, Sendable {
     /// Every other answer, as the rules have it.
     case answer(Answer)
     case notice(Notice)
+
+    // To and from the registry's own worker.
+    case order(WorkOrder)
+    case made(Memories)
 }
 
 extension Message {
@@ -36,6 +41,8 @@ extension Message {
         case .offer(let offer): offer.description.sizes.count + offer.fences.count
         case .register(let buffer): buffer.memories.description.sizes.count
         case .commitMove(let next): next.memories.description.sizes.count + (next.fence == nil ? 0 : 1)
+        case .order(let order): order.source?.description.sizes.count ?? 0
+        case .made(let memories): memories.description.sizes.count
         case .granted(let grant): grant.memories.description.sizes.count
         case .request(.addFence), .request(.acknowledge(_, _, ending: .some)): 1
         default: 0

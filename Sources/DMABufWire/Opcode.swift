@@ -17,6 +17,7 @@ public enum Opcode: UInt16, CaseIterable, Sendable {
     case withdraw = 0x0111
     case inspect = 0x0112
     case list = 0x0113
+    case allocate = 0x0114
     case name = 0x0120
     case share = 0x0121
     case lookup = 0x0122
@@ -46,7 +47,11 @@ public enum Opcode: UInt16, CaseIterable, Sendable {
     case lock = 0x0174
     case unlock = 0x0175
 
-    // Its answers.
+    // To and from the registry's own worker.
+    case order = 0x0200
+    case made = 0x8200
+
+    // The registry's answers.
     case joined = 0x8100
     case done = 0x8101
     case ruledOut = 0x8102
@@ -99,6 +104,9 @@ extension Message {
         case .joined: .joined
         case .register: .register
         case .commitMove: .commitMove
+        case .allocate: .allocate
+        case .order: .order
+        case .made: .made
         case .request(let request): request.opcode
         case .granted(let grant): grant.isMapped ? .mapped : .attached
         case .inspected: .inspected

@@ -106,7 +106,7 @@ struct MakeOptions: ParsableArguments {
         }
     }
 
-    private var request: BufferRequest { image?.request ?? .bytes(size?.value ?? 0) }
+    var request: BufferRequest { image?.request ?? .bytes(size?.value ?? 0) }
 
     /// Makes the buffer and fills it. What was tried on the way to an exporter goes to standard error.
     func make(named name: String? = nil) throws(DMABufError) -> DescribedBuffer {

@@ -27,6 +27,6 @@ struct DMABufShare: ParsableCommand {
             DemoCommand.self, DoctorCommand.self, DevicesCommand.self, ExportCommand.self, SendCommand.self,
             ReceiveCommand.self, InspectCommand.self, ServeCommand.self, ShareCommand.self, ListCommand.self,
             ShowCommand.self, AttachCommand.self, ReadCommand.self, WriteCommand.self, RemoveCommand.self,
-            DemoRoleCommand.self,
+            WorkerCommand.self, DemoRoleCommand.self,
         ])
 }

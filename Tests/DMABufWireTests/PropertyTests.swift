@@ -30,7 +30,7 @@ struct PropertyTests {
     func everyOpcode() {
         var random = SplitMix64(seed: 1)
         var missing = Set(Opcode.allCases)
-        for _ in 0..<5000 { missing.remove(random.envelope().message.opcode) }
+        for _ in 0..<20000 { missing.remove(random.envelope().message.opcode) }
         #expect(missing.isEmpty)
     }
 

@@ -7,13 +7,15 @@ import TestSupport
 /// Every message to and from the registry, with every field anywhere in its range.
 extension SplitMix64 {
     mutating func registryMessage() -> Message {
-        switch below(12) {
+        switch below(14) {
         case 0: .join(Join(secret: flip() ? Secret(high: number(), low: some()) : nil))
         case 1:
             .joined(Joined(client: ClientID(some()), secret: Secret(high: number(), low: some()), run: number()))
         case 2: .register(NewBuffer(memories(), kept: one(Kept.self), name: flip() ? name() : nil))
         case 3: .commitMove(NewGeneration(of: buffer(), from: generation(), memories(), fence: flip() ? fence() : nil))
         case 4: .granted(grant())
+        case 12: flip() ? .allocate(allocation()) : .made(memories())
+        case 13: .order(WorkOrder(bufferRequest(), exporter: exporter(), source: flip() ? memories() : nil))
         case 5: .inspected(InspectedBuffer(inspection(), memories()))
         case 6...8: .request(request())
         case 9...10: .answer(answer())
@@ -52,6 +54,22 @@ extension SplitMix64 {
 
     private mutating func summary() -> FenceSummary {
         FenceSummary(status: status(), pending: Int(number() as UInt32))
+    }
+
+    private mutating func exporter() -> String? {
+        let text = text(Wire.nameLimit)
+        return text.isEmpty ? nil : text
+    }
+
+    private mutating func bufferRequest() -> BufferRequest {
+        guard flip(), let format = PixelFormat(PixelFormat.known.randomElement(using: &self)!) else {
+            return .bytes(number())
+        }
+        return .image(width: number(), height: number(), format: format)
+    }
+
+    private mutating func allocation() -> Allocation {
+        Allocation(bufferRequest(), exporter: exporter(), kept: one(Kept.self), name: flip() ? name() : nil)
     }
 
     private mutating func memories() -> Memories { Memories(flip() ? .dmaBuf : .memfd, description()) }
@@ -129,7 +147,7 @@ extension SplitMix64 {
     private mutating func moveTerms() -> MoveTerms {
         MoveTerms(
             within: interval(), late: one(MoveTerms.Late.self), copier: one(MoveTerms.Copier.self),
-            token: flip() ? token() : nil, lock: flip() ? lockNumber() : nil)
+            token: flip() ? token() : nil, lock: flip() ? lockNumber() : nil, placement: flip() ? exporter() : nil)
     }
 
     private mutating func revokeTerms() -> RevokeTerms {

@@ -72,6 +72,19 @@ public struct RegistryConnection: ~Copyable {
         return (id, generation)
     }
 
+    /// Has the registry make a buffer, with the exporter of that name or the best it has, and register it.
+    public mutating func allocate(
+        _ request: BufferRequest, from exporter: String? = nil, kept: Kept = .lastAttachment, name: String? = nil,
+        until deadline: Deadline
+    ) throws(RegistryError) -> (BufferID, Generation) {
+        let message = Message.allocate(Allocation(request, exporter: exporter, kept: kept, name: name))
+        let reply = try exchange(message, DescriptorList(), until: deadline)
+        guard case .answer(.registered(let id, let generation)) = reply.envelope.message else {
+            throw unexpected(reply.envelope)
+        }
+        return (id, generation)
+    }
+
     /// Attaches: what comes back is checked as if a stranger had sent it.
     public mutating func attach(
         _ name: String, of user: UInt32? = nil, _ terms: AttachTerms, until deadline: Deadline

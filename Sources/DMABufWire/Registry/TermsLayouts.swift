@@ -29,8 +29,10 @@ extension MoveTerms: WireValue {
         let lock: LockNumber? = try reader.readOptional()
         let late: Late = try reader.readCase(field: "late")
         let copier: Copier = try reader.readCase(field: "copier")
-        try reader.readReserved(6)
-        self.init(within: within, late: late, copier: copier, token: token, lock: lock)
+        let length = try reader.readCount(UInt8.self, 0...Wire.nameLimit, field: "exporter length")
+        try reader.readReserved(5)
+        let placement = length == 0 ? nil : try reader.readText(length, field: "exporter")
+        self.init(within: within, late: late, copier: copier, token: token, lock: lock, placement: placement)
     }
 
     func write(to writer: inout ByteWriter) {
@@ -39,7 +41,10 @@ extension MoveTerms: WireValue {
         writer.write(optional: lock)
         writer.write(late.rawValue)
         writer.write(copier.rawValue)
-        writer.writeReserved(6)
+        precondition(placement != "" && (placement?.utf8.count ?? 0) <= Wire.nameLimit, "no exporter's name")
+        writer.write(UInt8(placement?.utf8.count ?? 0))
+        writer.writeReserved(5)
+        writer.write(text: placement ?? "")
     }
 }
 

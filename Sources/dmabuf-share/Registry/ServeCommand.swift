@@ -27,6 +27,9 @@ struct ServeCommand: ParsableCommand {
     @Option(help: "Who may connect, as the socket's mode; each connection's user is known all the same.")
     var mode = SocketMode(value: 0o600)
 
+    @Flag(help: "Make buffers for every user who may connect, and not for this one alone.")
+    var allocateForAll = false
+
     @Option(help: "How much to log on standard error: debug, info, notice, warning, error.")
     var log: LogLevel = .info
 
@@ -48,7 +51,10 @@ struct ServeCommand: ParsableCommand {
         let place = listener.path.isEmpty ? "a socket of the service manager's" : listener.path
         let openFiles = try raiseOpenFiles()
         logger.info("serving", metadata: ["socket": "\(place)", "open_files": "\(openFiles)"])
-        var server = try RegistryServer(listener, log: logger)
+        var configuration = Configuration()
+        configuration.workerCommand = CommandWord.words([OwnProcess.executablePath, "registry-worker"])
+        configuration.allocatesForAll = allocateForAll
+        var server = try RegistryServer(listener, configuration, log: logger)
         try? notifier.ready()
         try server.serve()
         try? notifier.stopping()

@@ -19,6 +19,7 @@ struct ShareCommand: ParsableCommand {
             EXAMPLES:
               dmabuf-share share frame --image 1920x1080:XR24
               dmabuf-share share model --size 64M --from udmabuf --fill weights.bin --keep
+              dmabuf-share share scratch --size 8M --allocate --from vgem
               dmabuf-share share cam0 --size 8M --allow user:1001=read,fence -- ./camera
             """)
 
@@ -29,6 +30,9 @@ struct ShareCommand: ParsableCommand {
 
     @Flag(help: "The registry keeps it until it is removed.")
     var keep = false
+
+    @Flag(help: "The registry makes the buffer: for users who may not open the device.")
+    var allocate = false
 
     @Option(help: ArgumentHelp("Let others: user:UID=RIGHTS, group:GID=RIGHTS or everyone=RIGHTS.", valueName: "share"))
     var allow: [ShareArgument] = []
@@ -46,9 +50,7 @@ struct ShareCommand: ParsableCommand {
         try asking(options) { registry in
             // Before anything is made: a signal that comes later ends the sharing, not the program half-way.
             let signals = try SignalFD.termination()
-            let made = try buffer.make()
-            let (id, generation) = try registry.register(
-                made, kept: keep ? .registry : .lastAttachment, name: name, until: options.deadline)
+            let (id, generation, made) = try register(&registry)
             for share in allow { try registry.ask(.share(id, share.share), until: options.deadline) }
             try emit(SharedReport(name: name, id: id, generation: generation, made), json: options.json)
             if keep { return }
@@ -58,6 +60,21 @@ struct ShareCommand: ParsableCommand {
             }
             try waitForEnd(&registry, signals)
         }
+    }
+
+    private func register(_ registry: inout RegistryConnection) throws -> (BufferID, Generation, DescribedBuffer) {
+        let kept: Kept = keep ? .registry : .lastAttachment
+        guard allocate else {
+            let made = try buffer.make()
+            let (id, generation) = try registry.register(made, kept: kept, name: name, until: options.deadline)
+            return (id, generation, made)
+        }
+        let (id, generation) = try registry.allocate(
+            buffer.request, from: buffer.from?.text, kept: kept, name: name, until: options.deadline)
+        let attached = try registry.attach(id, AttachTerms(.readWrite), until: options.deadline)
+        if let fill = buffer.fill { try attached.buffer.fill(from: fill) }
+        try registry.ask(.detach(attached.attachment), until: options.deadline)
+        return (id, generation, attached.buffer)
     }
 
     /// Until a signal; or the registry's end, which is an error.

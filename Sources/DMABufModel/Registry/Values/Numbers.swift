@@ -18,6 +18,8 @@ public struct Generation: Hashable, Comparable, Sendable {
 
     public static let first = Generation(1)
     public var next: Generation { Generation(rawValue + 1) }
+    /// Of a generation that is not the first.
+    public var previous: Generation { Generation(rawValue - 1) }
     public static func < (older: Generation, newer: Generation) -> Bool { older.rawValue < newer.rawValue }
 }
 

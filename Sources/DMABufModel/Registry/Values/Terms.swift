@@ -67,10 +67,14 @@ public struct MoveTerms: Hashable, Sendable {
     public var token: TokenID?
     /// The mover's own lock on the buffer, if it has one.
     public var lock: LockNumber?
+    /// Where the server is to put it: an exporter, in the grammar of the tool. The rules do not look at it.
+    public var placement: String?
 
     public init(
-        within: Interval, late: Late = .abort, copier: Copier = .mover, token: TokenID? = nil, lock: LockNumber? = nil
+        within: Interval, late: Late = .abort, copier: Copier = .mover, token: TokenID? = nil,
+        lock: LockNumber? = nil, placement: String? = nil
     ) {
+        self.placement = placement
         self.within = within
         self.late = late
         self.copier = copier
