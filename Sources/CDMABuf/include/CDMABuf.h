@@ -104,8 +104,15 @@ int dmabuf_statfs_type(int fd, uint64_t *type);          // fstatfs(fd): f_type 
 int dmabuf_identity(const char *path, uint64_t *device, uint64_t *inode, uint64_t *size);
 
 // Closes fd in a process made for it, so that a hostile file can hold that one alone: see close_elsewhere.c. The number is
-// free at once, or soon where there are several threads. -1 if no process could be made; fd is open then.
-int dmabuf_close_elsewhere(int fd);
+// free at once, or soon where other threads use the same table. -1 if no process could be made; fd is open then.
+// pidfd: the process, readable once it has closed the file; the caller owns it.
+int dmabuf_close_elsewhere(int fd, int *pidfd);
+
+// Whether no other thread uses the calling thread's table of open files (kcmp).
+int dmabuf_has_own_table(void);
+
+// Gives the calling thread a table of its own with 0, 1, 2 and keep in it: unshare(CLONE_FILES), close_range.
+int dmabuf_leave_table(unsigned keep);
 
 // struct ucred hides behind _GNU_SOURCE: SO_PEERCRED, field by field.
 int dmabuf_peer_credentials(int socket, int *pid, unsigned *uid, unsigned *gid);
