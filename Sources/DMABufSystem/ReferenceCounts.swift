@@ -6,10 +6,10 @@ public import SystemPackage
 /// The `count:` of dma-bufs of this process: how many references there are to the open file, read again and again while
 /// a buffer is being released. Three system calls each time, and no allocation.
 ///
-/// | Swift   | C functions               |
-/// |---------|---------------------------|
+/// | Swift   | C functions                                    |
+/// |---------|------------------------------------------------|
 /// | `init`  | `open("/proc/thread-self/fdinfo")`, Linux 3.17 |
-/// | `count` | `openat`, `read`, `close` |
+/// | `count` | `openat`, `read`, `close`                      |
 public struct ReferenceCounts: ~Copyable, Sendable {
     private let folder: Descriptor
 
@@ -23,13 +23,23 @@ public struct ReferenceCounts: ~Copyable, Sendable {
     /// something else. The owned descriptor is one of them; the reading itself adds none that stays.
     ///
     /// Only what stands before `name:` counts: any holder chooses the name, and may put "\ncount:" into it. A holder
-    /// may also take any number of locks on the file, each a line before ours; so only the first 64 KiB are looked at, and
-    /// whoever wants to know whether a buffer is released takes nil for no.
+    /// may also take any number of locks on the file, each a line before ours, and they stay as long as the file is open
+    /// anywhere. So where 64 KiB are full of them they are taken off, which whoever has the file may do, and we look
+    /// once more; if it is hidden again, the answer is nil: whoever wants to know whether a buffer is released takes that for no.
     public borrowing func count(of descriptor: borrowing Descriptor) throws(Errno) -> Int? {
-        try count(ofNumber: descriptor.number)
+        let number = descriptor.number
+        for attempt in 0..<2 {
+            switch try look(at: number) {
+            case .found(let count): return count
+            case .none: return nil
+            case .more: if attempt == 0 { unlock(number) }
+            }
+        }
+        return nil
     }
 
-    private borrowing func count(ofNumber number: CInt) throws(Errno) -> Int? {
+    /// `more` if the beginning is full of something else.
+    private borrowing func look(at number: CInt) throws(Errno) -> CountParser.Outcome {
         let folder = self.folder.number
         var path = DecimalPath(number)
         let file = try valueOrErrno {
@@ -46,13 +56,20 @@ public struct ReferenceCounts: ~Copyable, Sendable {
                 let text = unsafe RawSpan(_unsafeStart: space.baseAddress!, byteCount: length)
                 return parser.feed(Span<UInt8>(_bytes: text))
             }
-            switch outcome {
-            case .found(let count): return count
-            case .none: return nil
-            case .more: continue
-            }
+            if case .more = outcome { continue }
+            return outcome
         }
-        return nil
+        return .more
+    }
+
+    /// Takes off every lock that belongs to the open file, whoever made it.
+    ///
+    /// The corresponding C calls are `fcntl(F_OFD_SETLK)` with `F_UNLCK`, Linux 3.15, and `flock(LOCK_UN)`.
+    private func unlock(_ number: CInt) {
+        var everything = Glibc.flock()
+        everything.l_type = Int16(F_UNLCK)
+        _ = unsafe fcntl(number, 37, &everything)
+        _ = flock(number, LOCK_UN)
     }
 
     /// The count in the text of an fdinfo, in pieces of any size.

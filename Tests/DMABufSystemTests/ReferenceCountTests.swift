@@ -89,7 +89,7 @@ struct KernelCountTests {
         #expect(try counts.count(of: buffer) == 1)
     }
 
-    /// Each lock is a line before the count, and any holder can take many.
+    /// Each lock is a line before the count, any holder can take many, and they outlive it.
     @Test func locksOfAHolderDoNotHideIt() throws {
         let counts = try ReferenceCounts()
         let buffer = try buffer()
@@ -101,11 +101,11 @@ struct KernelCountTests {
                 fcntl.fcntl(3, fcntl.F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_RDLCK, 0, place, 1, 0))
             print(len(open("/proc/self/fdinfo/3").read()))
             """
-        for (locks, expected) in [(100, 2), (5000, nil)] as [(Int, Int?)] {
+        for locks in [100, 2000] {
             let run = try Running(["python3", "-c", lock, "\(locks)"], descriptors: list).finish()
             #expect(run.status == 0, "\(run.errors)")
             #expect((Int(run.output.dropLast()) ?? 0) > locks * 20, "the locks are there: \(run.output)")
-            #expect(try counts.count(of: buffer) == expected)
+            #expect(try counts.count(of: buffer) == 2, "ours and the list's, and no other process has it")
         }
     }
 }
