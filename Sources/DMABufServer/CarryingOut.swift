@@ -49,7 +49,7 @@ extension RegistryServer {
             cancelCopy(GenerationKey(buffer: buffer, generation: generation))
         case .verifyRelease(let buffer, let generation):
             let key = GenerationKey(buffer: buffer, generation: generation)
-            observations.append(.count(buffer, generation, memories.count(of: key)))
+            observations.append(.count(buffer, generation, memories.count(of: key, by: counts)))
         case .release(let buffer, let generation, _):
             memories[GenerationKey(buffer: buffer, generation: generation)] = nil
         case .disconnect(let client, let reason): cutOff(client, reason)

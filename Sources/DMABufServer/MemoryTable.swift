@@ -2,6 +2,7 @@
 
 import DMABuf
 import DMABufModel
+import DMABufSystem
 import DMABufWire
 
 /// One generation of one buffer.
@@ -31,11 +32,12 @@ struct MemoryTable {
     }
 
     /// The count of fdinfo, compared with our own references. The highest of a buffer's memories counts.
-    func count(of key: GenerationKey) -> Count {
-        guard let entry = entries[key] else { return .untold }
+    func count(of key: GenerationKey, by counts: borrowing ReferenceCounts) -> Count {
+        guard let entry = entries[key], entry.memories.kind == .dmaBuf else { return .untold }
         var excess = 0
         for memory in entry.memory {
-            guard let count = try? memory.referenceCount() else { return .untold }
+            // What cannot be read is not released.
+            guard let count = try? counts.count(of: memory.descriptor) else { return .raised(by: 1) }
             excess = max(excess, count - entry.baseline)
         }
         return excess > 0 ? .raised(by: UInt32(clamping: excess)) : .atBaseline

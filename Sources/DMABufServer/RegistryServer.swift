@@ -17,6 +17,7 @@ public struct RegistryServer: ~Copyable {
     let poller: Poller
     let signals: SignalFD
     var spare: SpareDescriptor
+    let counts: ReferenceCounts
     var log: Logger
 
     var registry: Registry
@@ -28,7 +29,7 @@ public struct RegistryServer: ~Copyable {
     var greetings = GreetingQueue()
     var memories = MemoryTable()
     var fences = FenceTable()
-    let worker: ReservationWorker
+    var reservations: ReservationWorker
     /// Fences on their way into the kernel, and answers that wait for that.
     var imports: Set<FenceID> = []
     var heldBack: [FenceID: HeldBack] = [:]
@@ -57,16 +58,19 @@ public struct RegistryServer: ~Copyable {
         let spare = try SpareDescriptor()
         let poller = try Poller()
         let tokens = try TokenHash()
-        let worker = try ReservationWorker()
+        let counts = try ReferenceCounts()
+        // Before the first client: from here on strangers' files are in this thread's table alone.
+        let reservations = try ReservationWorker()
         try poller.add(listener.descriptor, token: EventToken.listener.rawValue)
         try poller.add(signals.descriptor, token: EventToken.signals.rawValue)
-        try poller.add(worker.done.descriptor, token: EventToken.imported.rawValue)
+        try poller.add(reservations.socket.descriptor, token: EventToken.imported.rawValue)
         // Only now: a value that owns something is made whole or not at all.
         self.log = log
         self.configuration = configuration
         registry = Registry(limits: configuration.limits)
         self.tokens = tokens
-        self.worker = worker
+        self.reservations = reservations
+        self.counts = counts
         self.listener = listener
         self.signals = signals
         self.spare = spare
@@ -75,12 +79,6 @@ public struct RegistryServer: ~Copyable {
 
     /// Serves until a signal says to stop.
     public mutating func serve() throws(Errno) {
-        let worker = worker
-        let thread = try WorkerThread(named: "reservations") { worker.work() }
-        defer {
-            worker.end()
-            _ = thread
-        }
         var events = PollerEvents()
         while true {
             try poller.wait(into: &events, until: nextDeadline)

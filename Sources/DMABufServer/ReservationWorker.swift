@@ -5,86 +5,94 @@ import DMABufModel
 import DMABufSystem
 import DMABufWire
 import Logging
-import Synchronization
 import SystemPackage
 
 /// Puts sync_files into the kernel's reservations, so that drivers which know nothing of the registry obey them.
 ///
 /// `DMA_BUF_IOCTL_IMPORT_SYNC_FILE` takes the reservation's lock, which a driver may hold for long: so it has a thread of its
-/// own, and the loop goes on meanwhile.
-final class ReservationWorker: Sendable {
-    struct Job: Sendable {
+/// own, and the loop goes on meanwhile. The thread has a table of open files of its own, see ``SeparateWorker``.
+struct ReservationWorker: ~Copyable {
+    private let thread: SeparateWorker
+    /// Jobs that its queue had no room for.
+    private var waiting: [(job: Job, file: Fence, memory: [DMABuffer])] = []
+
+    /// What goes with the descriptors of a fence and then of memories, and comes back alone.
+    struct Job {
         var fence: FenceID
-        var file: Fence
-        var memory: [DMABuffer]
         var access: Access
-    }
+        /// A positive errno, or 0.
+        var error: Int32 = 0
 
-    /// The kernel's no, or nil.
-    struct Outcome: Sendable {
-        var fence: FenceID
-        var error: Errno?
-    }
+        fileprivate static let byteCount = 16
 
-    private struct State {
-        var jobs: [Job] = []
-        var outcomes: [Outcome] = []
-        var isEnding = false
-    }
+        init(_ fence: FenceID, _ access: Access) {
+            self.fence = fence
+            self.access = access
+        }
 
-    private let state = Mutex(State())
-    private let toDo: EventFD
-    /// Readable when there is something to ``takeOutcomes()``.
-    let done: EventFD
+        fileprivate init?(_ bytes: ArraySlice<UInt8>) {
+            guard bytes.count == Self.byteCount else { return nil }
+            let words = bytes.enumerated().map { UInt64($0.element) << UInt64(8 * ($0.offset % 8)) }
+            fence = FenceID(words[..<8].reduce(0, |))
+            let rest = words[8...].reduce(0, |)
+            access = Access(rawValue: UInt8(truncatingIfNeeded: rest))
+            error = Int32(truncatingIfNeeded: rest >> 32)
+        }
+
+        fileprivate var bytes: [UInt8] {
+            let rest = UInt64(access.rawValue) | UInt64(UInt32(bitPattern: error)) << 32
+            return [fence.rawValue, rest].flatMap { word in
+                (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(8 * $0)) }
+            }
+        }
+    }
 
     init() throws(Errno) {
-        let toDo = try EventFD()
-        done = try EventFD()
-        self.toDo = toDo
+        thread = try SeparateWorker(named: "reservations", Self.work)
     }
 
-    func submit(_ job: Job) {
-        state.withLock { $0.jobs.append(job) }
-        try? toDo.signal()
+    /// Readable when a job has come back.
+    var socket: UnixSocket { _read { yield thread.socket } }
+
+    mutating func submit(_ job: Job, _ file: Fence, _ memory: [DMABuffer]) {
+        if !waiting.isEmpty || !send(job, file, memory) { waiting.append((job, file, memory)) }
     }
 
-    func takeOutcomes() -> [Outcome] {
-        _ = done.drain()
-        return state.withLock { state in
-            defer { state.outcomes = [] }
-            return state.outcomes
+    /// The next job that has come back; nil when there is no more.
+    mutating func takeOutcome() -> Job? {
+        var bytes = [UInt8](repeating: 0, count: Job.byteCount)
+        guard let received = try? thread.socket.tryReceive(into: &bytes) else { return nil }
+        while let first = waiting.first, send(first.job, first.file, first.memory) { waiting.removeFirst() }
+        return Job(bytes[..<received.byteCount])
+    }
+
+    private func send(_ job: Job, _ file: Fence, _ memory: [DMABuffer]) -> Bool {
+        var descriptors = DescriptorList()
+        do throws(Errno) {
+            try descriptors.appendDuplicate(of: file.descriptor)
+            for memory in memory { try descriptors.appendDuplicate(of: memory.descriptor) }
+            return try thread.socket.trySend(job.bytes.span, with: descriptors) == .sent
+        } catch { return false }
+    }
+
+    /// The thread's body: until the other end is closed.
+    private static func work(_ socket: borrowing UnixSocket) {
+        var bytes = [UInt8](repeating: 0, count: Job.byteCount)
+        while var received = try? socket.receive(into: &bytes, until: Deadline(nanoseconds: .max)) {
+            guard var job = Job(bytes[..<received.byteCount]) else { continue }
+            job.error = carryOut(job, &received.descriptors)?.rawValue ?? 0
+            let none = DescriptorList()
+            guard (try? socket.send(job.bytes, with: none, until: .after(.seconds(60)))) != nil else { return }
         }
     }
 
-    /// The thread returns after what it is doing.
-    func end() {
-        state.withLock { $0.isEnding = true }
-        try? toDo.signal()
-    }
-
-    /// The thread's body.
-    func work() {
-        while true {
-            _ = try? Poll.wait(toDo.descriptor, for: .readable, until: Deadline(nanoseconds: .max))
-            _ = toDo.drain()
-            let (jobs, isEnding) = state.withLock { state in
-                defer { state.jobs = [] }
-                return (state.jobs, state.isEnding)
-            }
-            if isEnding { return }
-            for job in jobs {
-                let outcome = Outcome(fence: job.fence, error: Self.carryOut(job))
-                state.withLock { $0.outcomes.append(outcome) }
-                try? done.signal()
-            }
-        }
-    }
-
-    private static func carryOut(_ job: Job) -> Errno? {
-        for memory in job.memory where memory.kind == .dmaBuf {
-            do throws(DMABufError) { try memory.add(job.file, as: job.access) } catch {
-                return error.cause ?? .invalidArgument
-            }
+    private static func carryOut(_ job: Job, _ descriptors: inout DescriptorList) -> Errno? {
+        guard let file = descriptors.takeFirst() else { return .badFileDescriptor }
+        while let memory = descriptors.takeFirst() {
+            do throws(Errno) {
+                try DMABufIoctl.importSyncFile(
+                    file, into: memory, as: DMABufIoctl.Access(rawValue: UInt32(job.access.rawValue)))
+            } catch { return error }
         }
         return nil
     }
@@ -95,9 +103,7 @@ extension RegistryServer {
     mutating func importFence(_ id: FenceID, _ key: GenerationKey, _ usage: Usage) {
         guard let file = fences[id], let entry = memories[key], entry.memories.kind == .dmaBuf else { return }
         imports.insert(id)
-        worker.submit(
-            ReservationWorker.Job(
-                fence: id, file: file, memory: entry.memory, access: usage == .write ? .write : .read))
+        reservations.submit(ReservationWorker.Job(id, usage == .write ? .write : .read), file, entry.memory)
     }
 
     /// The answer to who added a fence waits until drivers obey it.
@@ -108,18 +114,18 @@ extension RegistryServer {
     }
 
     mutating func importsDone() {
-        for outcome in worker.takeOutcomes() {
-            imports.remove(outcome.fence)
-            if let error = outcome.error {
+        while let job = reservations.takeOutcome() {
+            imports.remove(job.fence)
+            if job.error != 0 {
                 counters.importsFailed += 1
                 log.warning(
                     "the kernel did not take a fence: only clients of the registry obey it",
-                    metadata: ["fence": "\(outcome.fence.rawValue)", "error": "\(error)"])
+                    metadata: ["fence": "\(job.fence.rawValue)", "error": "\(Errno(rawValue: job.error))"])
             }
-            guard let held = heldBack.removeValue(forKey: outcome.fence), let client = clients[held.client] else {
+            guard let held = heldBack.removeValue(forKey: job.fence), let client = clients[held.client] else {
                 continue
             }
-            say(.answer(.fenceAdded(outcome.fence)), held.number.rawValue, to: client)
+            say(.answer(.fenceAdded(job.fence)), held.number.rawValue, to: client)
         }
     }
 }
