@@ -24,6 +24,11 @@ public enum Folder {
         try nothingOrErrno { unsafe mkdir(path, mode) }
     }
 
+    /// Removes a folder that is empty; leaves any other alone.
+    ///
+    /// The corresponding C function is `rmdir`.
+    public static func remove(_ path: String) { unsafe rmdir(path) }
+
     /// As `names`, and an error where it cannot be read.
     public static func readableNames(_ path: String) throws(Errno) -> [String] {
         guard let folder = unsafe opendir(path) else { throw Errno(rawValue: errno) }
