@@ -85,6 +85,7 @@ extension RegistryServer {
             switch envelope.message {
             case .register(let buffer): request = try admit(buffer, &descriptors)
             case .commitMove(let next): request = try admit(next, &descriptors)
+            case .stats: return tellStatistics(id, client, envelope.serial)
             case .allocate(let allocation): return allocate(allocation, id, client, envelope.serial)
             case .request(let asked):
                 if let kind = asked.fenceKind { arriving.fence = try admitFence(kind, &descriptors) }

@@ -27,6 +27,7 @@ struct DMABufShare: ParsableCommand {
             DemoCommand.self, DoctorCommand.self, DevicesCommand.self, ExportCommand.self, SendCommand.self,
             ReceiveCommand.self, InspectCommand.self, ServeCommand.self, ShareCommand.self, ListCommand.self,
             ShowCommand.self, AttachCommand.self, ReadCommand.self, WriteCommand.self, RemoveCommand.self,
+            StatsCommand.self,
             WorkerCommand.self, DemoRoleCommand.self,
         ])
 }

@@ -169,7 +169,7 @@ extension RegistryConnection {
     }
 
     /// Sends, and waits for the answer of that number. A refusal is thrown.
-    private mutating func exchange(
+    mutating func exchange(
         _ message: Message, _ descriptors: borrowing DescriptorList, until deadline: Deadline
     ) throws(RegistryError) -> Incoming {
         let reply: Incoming
@@ -195,7 +195,7 @@ extension RegistryConnection {
         }
     }
 
-    private mutating func unexpected(_ envelope: Envelope) -> RegistryError {
+    mutating func unexpected(_ envelope: Envelope) -> RegistryError {
         .connection(connection.end(.unexpected, .unexpected("another kind of answer")))
     }
 
