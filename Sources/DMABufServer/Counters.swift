@@ -32,6 +32,7 @@ extension RegistryServer {
         return [
             Statistic("clients", UInt64(clients.count)), Statistic("buffers", ledger.buffers),
             Statistic("bytes", ledger.bytes), Statistic("descriptors", ledger.descriptors),
+            Statistic("descriptor_limit", configuration.limits.descriptors),
             Statistic("attachments", ledger.attachments), Statistic("pinned_bytes", ledger.pinnedBytes),
             Statistic("quarantined_bytes", ledger.quarantinedBytes), Statistic("unread_notices", ledger.notices),
             Statistic("pending_fences", UInt64(fences.count)), Statistic("generations", UInt64(memories.count)),
