@@ -109,6 +109,9 @@ public struct Connection: ~Copyable, Sendable {
         return error
     }
 
+    /// The socket, for whoever goes on with the connection in another way.
+    public consuming func intoSocket() -> UnixSocket { socket }
+
     private mutating func farewellLeftBehind() -> ConnectionError? {
         // A reset that has not been told yet would come first.
         for _ in 0..<2 {

@@ -50,6 +50,12 @@ public struct RegistryConnection: ~Copyable {
         self.connection = connection
     }
 
+    /// The notices that came while an answer was awaited.
+    var keptNotices: [Notice] { notices }
+
+    /// The socket, for whoever goes on in another way.
+    consuming func intoSocket() -> UnixSocket { connection.intoSocket() }
+
     // MARK: Asking
 
     /// A request that brings no descriptor and is answered with none.
