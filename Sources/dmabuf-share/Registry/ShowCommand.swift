@@ -85,14 +85,3 @@ struct ShowReport: Report {
         return lines.joined(separator: "\n") + "\n"
     }
 }
-
-extension FenceStatus {
-    var words: String {
-        switch self {
-        case .pending: "pending"
-        case .ok: "ok"
-        case .error(let code): "error \(code)"
-        case .ownerDead: "owner dead"
-        }
-    }
-}
