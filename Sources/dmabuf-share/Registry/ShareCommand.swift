@@ -53,8 +53,8 @@ struct ShareCommand: ParsableCommand {
             try emit(SharedReport(name: name, id: id, generation: generation, made), json: options.json)
             if keep { return }
             if !command.isEmpty {
-                let words = Array(OwnProcess.arguments.suffix(command.count))
-                throw ExitCode(try BufferEnvironment(made, name: name).run(words))
+                let running = try BufferEnvironment(made, name: name).attend(words(of: command))
+                throw ExitCode(try running.wait(&registry) { _ in })
             }
             try waitForEnd(&registry, signals)
         }
