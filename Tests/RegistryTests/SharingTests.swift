@@ -96,6 +96,22 @@ struct SharingTests {
         _ = try registry.stop()
     }
 
+    @Test("a shell is offered this user's names, and nothing where there is no registry")
+    func completion() throws {
+        let registry = try RunningRegistry()
+        for name in ["model", "frame", "odd name"] {
+            #expect(try registry.run("share", name, "--from", "memfd", "--size", "8K", "--keep").status == 0)
+        }
+        let words = ["---completion", "show", "--", "positional@0", "2", "0", "dmabuf-share", "show", ""]
+        let run = try Running([Tool.path] + words, environment: ["DMABUF_SHARE_SOCKET": registry.socket]).finish()
+        #expect(run.output == "frame\nmodel\n" && run.status == 0 && run.errors.isEmpty, "\(run)")
+        let named = try Running([Tool.path] + words + ["--socket", registry.socket]).finish()
+        #expect(named.output == "frame\nmodel\n", "\(named)")
+        _ = try registry.stop()
+        let none = try Running([Tool.path] + words, environment: ["DMABUF_SHARE_SOCKET": "/tmp/nobody.sock"]).finish()
+        #expect(none.status == 0 && none.errors.isEmpty && none.output.allSatisfy(\.isNewline), "\(none)")
+    }
+
     @Test("a descriptor that is not what it is called is refused, and the connection stands")
     func unsealed() throws {
         let registry = try RunningRegistry()

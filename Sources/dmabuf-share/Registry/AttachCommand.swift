@@ -20,11 +20,13 @@ struct AttachCommand: ParsableCommand {
             EXAMPLES:
               dmabuf-share attach frame -- ./viewer
               dmabuf-share attach model --read-only -- sh -c 'echo $DMABUF_SIZES'
+              dmabuf-share attach 6f1e0c4c7c6d4d2f9a3b5e8d7c6b5a49 --token-file pass -- ./viewer
             """)
 
     @OptionGroup var buffer: BufferArgument
     @Flag(help: "Attach to read only.")
     var readOnly = false
+    @OptionGroup var shown: TokenOptions
     @OptionGroup var options: RegistryOptions
 
     @Argument(parsing: .postTerminator, help: "The command and its arguments, behind --.")
@@ -36,7 +38,7 @@ struct AttachCommand: ParsableCommand {
 
     func run() throws {
         try asking(options) { registry in
-            let terms = AttachTerms(readOnly ? .read : .readWrite, .revocable)
+            let terms = AttachTerms(readOnly ? .read : .readWrite, .revocable, token: try shown.token())
             let attached = try buffer.attach(&registry, terms, until: options.deadline)
             let running = try BufferEnvironment(attached.buffer, name: buffer.name).attend(words(of: command))
             throw ExitCode(try running.wait(&registry) { tell($0, of: buffer.name) })
