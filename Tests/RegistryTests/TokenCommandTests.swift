@@ -53,6 +53,9 @@ struct TokenCommandTests {
         let inspect = try registry.token("--rights", "inspect")
         #expect(try registry.stranger("show", id).status == 4)
         #expect(try registry.stranger("show", id, "--token-file", inspect).output.contains("generation 1"))
+        let move = try registry.token("--rights", "read,move", "--uses", "1")
+        let moved = try registry.stranger("move", id, "--to", "memfd", "--token-file", move)
+        #expect(moved.status == 0, "\(moved)")
         try registry.stop()
     }
 
