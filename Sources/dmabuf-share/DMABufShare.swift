@@ -27,7 +27,7 @@ struct DMABufShare: ParsableCommand {
             DemoCommand.self, DoctorCommand.self, DevicesCommand.self, ExportCommand.self, SendCommand.self,
             ReceiveCommand.self, InspectCommand.self, ServeCommand.self, ShareCommand.self, ListCommand.self,
             ShowCommand.self, AttachCommand.self, ReadCommand.self, WriteCommand.self, MoveCommand.self,
-            RevokeCommand.self, RestoreCommand.self, FenceCommand.self, TokenCommand.self,
+            RevokeCommand.self, RestoreCommand.self, FenceCommand.self, LockCommand.self, TokenCommand.self,
             RemoveCommand.self, DemoRoleCommand.self,
         ])
 }
