@@ -28,6 +28,6 @@ struct DMABufShare: ParsableCommand {
             ReceiveCommand.self, InspectCommand.self, ServeCommand.self, ShareCommand.self, ListCommand.self,
             ShowCommand.self, AttachCommand.self, ReadCommand.self, WriteCommand.self, MoveCommand.self,
             RevokeCommand.self, RestoreCommand.self, FenceCommand.self, LockCommand.self, TokenCommand.self,
-            RemoveCommand.self, DemoRoleCommand.self,
+            WatchCommand.self, RemoveCommand.self, DemoRoleCommand.self,
         ])
 }

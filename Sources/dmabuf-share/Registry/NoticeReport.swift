@@ -37,6 +37,12 @@ struct NoticeReport: Report {
         self.sentence = sentence
     }
 
+    /// What is held now.
+    init(_ attached: AttachedBuffer, _ event: String, name: String?) {
+        self.init(event, attached.id, name, "\(event), generation \(attached.generation.rawValue)")
+        (attachment, generation) = (attached.attachment.rawValue, attached.generation.rawValue)
+    }
+
     init(_ notice: Notice, name: String?) {
         switch notice {
         case .invalidate(let attachment, let id, let generation, let until):
