@@ -33,7 +33,8 @@ struct KernelRegistryTests {
         _ = try registry.stop()
     }
 
-    @Test("a watcher follows a move to a heap, and then the kernel proves that it let go", .requires("udmabuf", "heap:system"))
+    @Test(
+        "a watcher follows a move to a heap, and the kernel proves that it let go", .requires("udmabuf", "heap:system"))
     func enforced() throws {
         let registry = try RunningRegistry()
         let shared = try registry.run("share", "frame", "--from", "udmabuf", "--size", "64K", "--keep")
