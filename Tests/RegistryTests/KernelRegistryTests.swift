@@ -51,6 +51,18 @@ struct KernelRegistryTests {
         _ = try registry.stop()
     }
 
+    @Test("an owner that only waits keeps nothing: its own descriptor is not in the way", .requires("heap:system"))
+    func owner() throws {
+        let registry = try RunningRegistry()
+        let owner = try registry.start("share", "frame", "--from", "heap:system", "--size", "64K")
+        try wait { try registry.run("show", "frame").status == 0 }
+        let revoked = try registry.run("revoke", "frame", "--within", "10")
+        #expect(revoked.status == 0 && revoked.output.hasPrefix("enforced"), "\(revoked)")
+        try owner.send(.terminate)
+        #expect(try owner.finish().status == 0)
+        _ = try registry.stop()
+    }
+
     @Test("who says that it let go, and did not, is found out", .requires("heap:system"))
     func liar() throws {
         let registry = try RunningRegistry()

@@ -46,25 +46,32 @@ struct ShareCommand: ParsableCommand {
         try asking(options) { registry in
             // Before anything is made: a signal that comes later ends the sharing, not the program half-way.
             let signals = try SignalFD.termination()
-            let made = try buffer.make()
-            let (id, generation) = try registry.register(
-                made, kept: keep ? .registry : .lastAttachment, name: name, until: options.deadline)
-            for share in allow { try registry.ask(.share(id, share.share), until: options.deadline) }
-            try emit(SharedReport(name: name, id: id, generation: generation, made), json: options.json)
-            if keep { return }
-            if !command.isEmpty {
-                let running = try BufferEnvironment(made, name: name).attend(words(of: command))
+            if command.isEmpty {
+                try register(&registry)
+                if !keep { try waitForEnd(&registry, signals) }
+            } else {
+                let running = try BufferEnvironment(register(&registry), name: name).attend(words(of: command))
                 throw ExitCode(try running.wait(&registry) { _ in })
             }
-            try waitForEnd(&registry, signals)
         }
+    }
+
+    /// Makes and registers it. The caller lets go of it soon: the registry has it from here on, and what is kept beside it
+    /// would count as somebody who still has it.
+    @discardableResult
+    private func register(_ registry: inout RegistryConnection) throws -> DescribedBuffer {
+        let made = try buffer.make()
+        let (id, generation) = try registry.register(
+            made, kept: keep ? .registry : .lastAttachment, name: name, until: options.deadline)
+        for share in allow { try registry.ask(.share(id, share.share), until: options.deadline) }
+        try emit(SharedReport(name: name, id: id, generation: generation, made), json: options.json)
+        return made
     }
 
     /// Until a signal; or the registry's end, which is an error.
     private func waitForEnd(_ registry: inout RegistryConnection, _ signals: borrowing SignalFD) throws {
-        while signals.next() == nil {
-            _ = try registry.nextNotice(until: .after(.milliseconds(200)))
-        }
+        let end = Deadline(nanoseconds: .max)
+        while signals.next() == nil { _ = try registry.nextNotice(until: end, unless: signals.descriptor) }
     }
 }
 
