@@ -116,7 +116,9 @@ let package = Package(
         .testTarget(
             name: "RegistryTests",
             dependencies: [
-                "DMABufClient", "DMABuf", "DMABufModel", "DMABufWire", "DMABufSystem", "TestSupport", system,
+                "DMABufClient", "DMABufConnection", "DMABuf", "DMABufModel", "DMABufWire", "DMABufSystem",
+                "TestSupport",
+                system,
             ],
             swiftSettings: strict),
         .testTarget(

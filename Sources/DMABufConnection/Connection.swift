@@ -130,6 +130,13 @@ public struct Connection: ~Copyable, Sendable {
         return .farewell(farewell)
     }
 
+    /// Lends the socket, to be waited for beside others: it is readable when there is something to receive.
+    public borrowing func withDescriptor<Result, Failure: Error>(
+        _ body: (borrowing Descriptor) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(socket.descriptor)
+    }
+
     /// Who is at the other end, as the kernel recorded it.
     public var peer: UnixSocket.Peer {
         get throws(ConnectionError) {
