@@ -39,6 +39,8 @@ package struct Checker: Sendable {
         label = UInt64(step) << 4
         lastBits = 0
         self.act = act
+        // What is due is done first in every step but that of a connection.
+        if case .connect = act {} else { expireTokens() }
         hasDropped = false
         cutOff.removeAll(keepingCapacity: true)
         answered.removeAll(keepingCapacity: true)

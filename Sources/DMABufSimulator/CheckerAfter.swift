@@ -6,6 +6,8 @@ import DMABufModel
 extension Checker {
     mutating func after(_ registry: borrowing Registry) throws(Violation) {
         try checkAnswered()
+        try checkWaitBegun()
+        try checkLenders()
         try checkMovesTold()
         try checkFencesOfTheDead()
         forgetOldQuestions()
@@ -22,6 +24,12 @@ extension Checker {
         guard case .request(let peer, let number, let request) = act, !request.mayWait else { return }
         let isOpen = world.peers[peer].open.contains { $0.number == number }
         try expect(!isOpen, .answeredOnce, "never answered: \(request)")
+    }
+
+    /// A request that waits has been granted as far as it goes.
+    private mutating func checkWaitBegun() throws(Violation) {
+        guard case .request(let peer, let number, let request) = act, world.peers[peer].isAlive else { return }
+        if world.peers[peer].open.contains(where: { $0.number == number }) { try checkRights(request, peer) }
     }
 
     private mutating func checkMovesTold() throws(Violation) {

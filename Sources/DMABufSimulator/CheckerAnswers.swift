@@ -13,6 +13,8 @@ extension Checker {
         let open = world.peers[peer].open.remove(at: index)
         answered.append(open)
         if case .refused(let refusal) = answer { return try check(refusal, of: open, peer) }
+        // What was granted after a wait was checked when the wait began.
+        if open.label == label { try checkRights(open.request, peer) }
         try check(answer, to: open, peer)
     }
 
@@ -26,12 +28,21 @@ extension Checker {
                     label: nextLabel(), id: id, owner: peer, kept: registration.kept,
                     byteCount: registration.backing.byteCount))
         case (.attach(let id, let terms), .attached(let attachment, let generation, _)):
-            try checkRights(id, terms, peer)
+            let (rights, token) = try grant(id, terms, peer)
             try attached(attachment, to: id, generation, peer)
+            if let index = world.attachment(attachment) {
+                world.attachments[index].rights = rights
+                world.attachments[index].token = token
+            }
         case (.map(let asked), .mapped(let attachment, let generation, _)):
             try expect(asked == attachment, .answeredOnce, "mapped another attachment")
             try mapped(attachment, generation, peer)
-        case (.beginMove(let id, let generation, _), .moveBegun(let next, _)): try moveBegun(id, generation, next, peer)
+        case (.beginMove(let id, let generation, let terms), .moveBegun(let next, _)):
+            try moveBegun(id, generation, next, peer)
+            if let buffer = world.buffer(id) {
+                world.buffers[buffer].isServers = terms.copier == .server
+                world.buffers[buffer].lender = lender(terms.token, to: peer, on: buffer)
+            }
         case (.lock(let ids, _, _), .locked(let number, let until)): try locked(number, ids, until, open, peer)
         case (.wait(let attachment, let usage, _), .waited(let status)): try waited(attachment, usage, status, open)
         case (.snapshot(let attachment, let usage), .snapshot(let status, let ids)):
@@ -41,14 +52,13 @@ extension Checker {
         case (.endAccess(let id), .accessEnded(let state)):
             // The end of an access that was cut off was counted when it was.
             if state == .ok { noteAccess(id, -1) }
-        case (.makeToken(let id, let buffer, let terms), .done):
-            world.tokens.append(
-                SeenToken(
-                    label: nextLabel(), id: id, buffer: buffer, peer: peer, rights: terms.rights, parent: terms.parent,
-                    uses: terms.uses))
-            try checkToken(id, terms)
+        case (.makeToken(let id, let buffer, let terms), .done): try made(id, buffer, terms, peer)
         case (.share(let id, let share), .done): shared(id, share)
-        case (.withdrawToken(let id), .tokenWithdrawn): withdrawn(id)
+        case (.withdrawToken(let id), .tokenWithdrawn(let tokens, let attachments)):
+            let (all, revoked) = withdrawn(id)
+            try expect(
+                tokens == all && attachments == revoked, .rightsHold,
+                "\(tokens) tokens and \(attachments) attachments were withdrawn, not \(all) and \(revoked)")
         case (_, .done): try done(open.request)
         case (.lookup, .found(let id, let generation)):
             try expect(
@@ -139,6 +149,7 @@ extension Checker {
             guard let buffer = buffer(of: open.request) else { return }
             try expect(
                 world.buffers[buffer].generation == current, .oneGeneration, "an old generation is called current")
+        case .noSuchBuffer, .forbidden, .notMoving, .notTheMover: try checkMayEnd(open.request, peer, refusal)
         case .overQuota(let excess): try check(excess, of: open)
         case .timedOut(let fences):
             try expect(!fences.isEmpty, .waitsAreTrue, "a wait timed out for nothing")
@@ -150,6 +161,17 @@ extension Checker {
             }
         default: break
         }
+    }
+
+    /// Who moves a buffer may abort that at any time, and commit it when it has been asked to copy.
+    private func checkMayEnd(_ request: Request, _ peer: Int, _ refusal: Refusal) throws(Violation) {
+        guard let index = buffer(of: request), world.buffers[index].mover == peer else { return }
+        switch request {
+        case .abortMove: break
+        case .commitMove: if !world.buffers[index].isReadyToCopy || world.buffers[index].isServers { return }
+        default: return
+        }
+        throw Violation(.oneGeneration, "the mover could not end its move: \(refusal)")
     }
 
     /// The rule of fair shares with the figures that the refusal itself gives.

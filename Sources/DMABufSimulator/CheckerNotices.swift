@@ -89,8 +89,14 @@ extension Checker {
                 generation == world.buffers[buffer].generation.next && !world.buffers[buffer].isReadyToCopy,
                 .oneGeneration, "a copy is asked twice, or of the wrong generation")
             world.buffers[buffer].isReadyToCopy = true
-        case .moveEnded(let id, _):
-            if let buffer = world.buffer(id) { moveEnded(buffer) }
+        case .moveEnded(let id, let outcome):
+            if let buffer = world.buffer(id) {
+                moveEnded(buffer)
+                if outcome == .aborted(.tokenEnded) {
+                    try expect(world.buffers[buffer].lender != nil, .rightsHold, "a move of its own right was aborted")
+                    world.buffers[buffer].lostLender = true
+                }
+            }
             guard let buffer = world.buffer(id), world.buffers[buffer].untold == peer else {
                 throw Violation(.noticeOnce, "the end of a move that is not: \(notice)")
             }

@@ -54,9 +54,15 @@ struct SeenBuffer: Sendable {
     var byteCount: UInt64
     var generation = Generation.first
     var mover: Int?
+    /// The token whose right it is moved with.
+    var lender: TokenID?
+    /// Its move is said to have ended with that token.
+    var lostLender = false
     /// Whose move is over, and who has not been told.
     var untold: Int?
     var isReadyToCopy = false
+    /// The server copies.
+    var isServers = false
     var isEnded = false
     var shares: [Share] = []
     var released: [Generation] = []
@@ -71,6 +77,11 @@ struct SeenAttachment: Sendable {
     var state = AttachmentState.ok
     var accesses = 0
     var reserved = 0
+    var rights: Rights = []
+    /// The token that it took.
+    var token: TokenID?
+    /// That token has ended.
+    var isCondemned = false
     /// Told that its buffer moves, and not yet how that ended.
     var awaitsMove = false
 }
@@ -104,6 +115,7 @@ struct SeenToken: Sendable {
     var rights: Rights
     var parent: TokenID?
     var uses: UInt32?
+    var end: Instant?
 }
 
 struct Look: Hashable, Sendable {

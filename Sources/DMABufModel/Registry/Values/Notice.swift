@@ -46,4 +46,6 @@ public enum MoveAbort: Hashable, Sendable {
     case bufferEnded
     /// A dead client's device may still be writing.
     case quarantined
+    /// So has the mover's right, which was a token's.
+    case tokenEnded
 }
