@@ -19,6 +19,7 @@ package struct Violation: Error, Sendable {
         case fairShares = "nobody is refused what is in its share"
         case ledgersBalance = "ledgers balance, and are zero at the end"
         case consistent = "the registry is consistent in itself"
+        case neverTraps = "no step ends the process"
     }
 
     package var rule: Rule
