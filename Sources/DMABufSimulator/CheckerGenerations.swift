@@ -17,6 +17,7 @@ extension Checker {
             "a descriptor of generation \(generation.rawValue), and \(seen.generation.rawValue) is live")
         try expect(!seen.released.contains(generation), .noOldGrant, "a descriptor of released memory")
         try expect(isOver(moveBy: seen.mover), .noOldGrant, "a descriptor of a buffer that is moving")
+        try expect(!seen.isSuspect, .noOldGrant, "a descriptor of a suspect buffer")
         if let index = world.attachment(attachment) {
             let known = world.attachments[index]
             try expect(known.peer == peer && known.buffer == buffer, .noOldGrant, "another's attachment")
@@ -48,7 +49,9 @@ extension Checker {
     mutating func mapped(_ id: AttachmentID, _ generation: Generation, _ peer: Int) throws(Violation) {
         try took(id, generation, peer)
         guard let index = world.attachment(id) else { throw Violation(.noOldGrant, "mapped nothing") }
+        try expect(!world.attachments[index].isBarred, .revokesHold, "mapped what is revoked")
         world.attachments[index].state = .ok
+        world.attachments[index].generation = generation
     }
 
     mutating func started(copy id: BufferID, _ from: Generation, _ to: Generation) throws(Violation) {
@@ -68,19 +71,5 @@ extension Checker {
         if case .observe(.copyFailed(id, generation)) = act { return }
         if case .observe(.copyDone(id, generation, _)) = act { return }
         try expect(world.copies.count == before - 1, .copiesPair, "a copy was cancelled that was not under way")
-    }
-
-    mutating func released(_ id: BufferID, _ generation: Generation) throws(Violation) {
-        guard let buffer = world.buffer(id) else { throw Violation(.releasedOnce, "nothing was released") }
-        let seen = world.buffers[buffer]
-        try expect(generation <= seen.generation, .releasedOnce, "a generation to come was released")
-        try expect(!seen.released.contains(generation), .releasedOnce, "released twice: \(generation.rawValue)")
-        if generation == seen.generation {
-            let attached = world.attachments.contains { $0.buffer == buffer && !$0.isOver && $0.state != .dead }
-            try expect(!attached, .releasedOnce, "the live generation was released under its importers")
-            world.buffers[buffer].isEnded = true
-        }
-        world.buffers[buffer].released.append(generation)
-        world.looks.removeAll { $0.buffer == id && $0.generation == generation }
     }
 }

@@ -91,6 +91,32 @@ extension Checker {
         try expect(isMaker || isOwners(buffer, peer), .rightsHold, "a token was withdrawn by a stranger")
     }
 
+    /// A name leads to a buffer that is there for the asker.
+    func found(_ id: BufferID, _ generation: Generation, _ peer: Int) throws(Violation) {
+        guard let buffer = world.buffer(id) else { throw Violation(.rightsHold, "a name led to nothing") }
+        let seen = world.buffers[buffer]
+        try expect(seen.generation == generation, .oneGeneration, "a name led to an old generation")
+        try expect(!seen.isWithdrawn && !seen.isEnded, .livesAsKept, "a name led to a buffer that is over")
+        try expect(!plainRights(peer, buffer).isEmpty, .rightsHold, "a name led to what is hidden")
+    }
+
+    /// To who has no right at all on a buffer there is none.
+    func checkKnows(_ request: Request, _ peer: Int) throws(Violation) {
+        let asked: (BufferID, TokenID?)? =
+            switch request {
+            case .attach(let id, let terms): (id, terms.token)
+            case .beginMove(let id, _, let terms): (id, terms.token)
+            case .revoke(let id, let terms): (id, terms.token)
+            case .inspect(let id, let token): (id, token)
+            default: nil
+            }
+        guard let (id, token) = asked, let buffer = world.buffer(id) else { return }
+        let isKnown =
+            !plainRights(peer, buffer).isEmpty || usableToken(token, for: id) != nil
+            || lending([], to: peer, on: buffer) != nil
+        try expect(isKnown, .rightsHold, "forbidden was told from missing: \(request)")
+    }
+
     /// What the new attachment is granted, and the token that this took.
     mutating func grant(_ id: BufferID, _ terms: AttachTerms, _ peer: Int) throws(Violation) -> (Rights, TokenID?) {
         guard let buffer = world.buffer(id) else { return ([], nil) }

@@ -28,6 +28,7 @@ extension Checker {
         var revoked = 0
         for index in world.attachments.indices where world.attachments[index].token == id {
             world.attachments[index].token = nil
+            world.attachments[index].lease = nil
             world.attachments[index].isCondemned = true
             let seen = world.attachments[index]
             if !seen.isOver, seen.state != .dead { revoked += 1 }

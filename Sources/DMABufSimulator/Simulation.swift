@@ -21,7 +21,7 @@ package struct Simulation: Sendable {
         package var effects: [Effect]
     }
 
-    package private(set) var checker = Checker()
+    package private(set) var checker: Checker
     package private(set) var records: [Record] = []
     package var peers: [ClientID] { checker.world.peers.map(\.id) }
     private let plan: Plan
@@ -47,6 +47,7 @@ package struct Simulation: Sendable {
         self.isRecording = isRecording
         self.tampering = tampering
         registry = Registry(limits: plan.limits)
+        checker = Checker(plan.limits)
     }
 
     /// All steps, and then the end of everything.
@@ -88,7 +89,7 @@ package struct Simulation: Sendable {
 
     private mutating func take(_ act: Act, _ step: Int) throws(Violation) {
         checker.tally.steps += 1
-        checker.begin(act, step, at: now)
+        checker.begin(act, step, at: now, isLate: isDue)
         effects.removeAll()
         watching?(checker.tally.steps)
         if checker.tally.steps == fatal {
