@@ -17,6 +17,7 @@ let strict: [SwiftSetting] = [
 ]
 
 let system: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 /// The layers. A target sees only what it names here: the two pure leaves never see a file descriptor, the two
@@ -29,12 +30,14 @@ let package = Package(
         .library(name: "DMABuf", targets: ["DMABuf"]),
         .library(name: "DMABufConnection", targets: ["DMABufConnection"]),
         .library(name: "DMABufClient", targets: ["DMABufClient"]),
+        .library(name: "DMABufServer", targets: ["DMABufServer"]),
         .library(name: "DMABufDevices", targets: ["DMABufDevices"]),
         .library(name: "DMABufWire", targets: ["DMABufWire"]),
         .executable(name: "dmabuf-share", targets: ["dmabuf-share"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
     ],
     targets: [
@@ -64,11 +67,16 @@ let package = Package(
             name: "DMABufClient",
             dependencies: ["DMABufConnection", "DMABuf", "DMABufModel", "DMABufWire", "DMABufSystem", system],
             swiftSettings: strict),
+        .target(
+            name: "DMABufServer",
+            dependencies: ["DMABufConnection", "DMABuf", "DMABufModel", "DMABufWire", "DMABufSystem", logging, system],
+            swiftSettings: strict),
         .executableTarget(
             name: "dmabuf-share",
             dependencies: [
-                "DMABufClient", "DMABufConnection", "DMABufDevices", "DMABuf", "DMABufModel", "DMABufWire",
-                "DMABufSystem", arguments, system,
+                "DMABufServer", "DMABufClient", "DMABufConnection", "DMABufDevices", "DMABuf", "DMABufModel",
+                "DMABufWire",
+                "DMABufSystem", arguments, logging, system,
             ],
             swiftSettings: strict),
         .executableTarget(
@@ -103,6 +111,12 @@ let package = Package(
             dependencies: [
                 "DMABufClient", "DMABufConnection", "DMABuf", "DMABufModel", "DMABufWire", "DMABufSystem",
                 "TestSupport", system,
+            ],
+            swiftSettings: strict),
+        .testTarget(
+            name: "RegistryTests",
+            dependencies: [
+                "DMABufClient", "DMABuf", "DMABufModel", "DMABufWire", "DMABufSystem", "TestSupport", system,
             ],
             swiftSettings: strict),
         .testTarget(

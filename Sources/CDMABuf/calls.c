@@ -4,8 +4,12 @@
 #define _GNU_SOURCE
 #include "CDMABuf.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -53,3 +57,30 @@ int dmabuf_identity(const char *path, uint64_t *device, uint64_t *inode, uint64_
     *size = answer.stx_size;
     return 0;
 }
+
+int dmabuf_random(void *bytes, size_t count) { return (int)getrandom(bytes, count, 0); }
+
+int dmabuf_fallocate(int fd, long byte_count) { return fallocate(fd, 0, 0, byte_count); }
+
+// glibc has a function for it only since 2.35.
+#ifndef SYS_epoll_pwait2
+#define SYS_epoll_pwait2 441
+#endif
+
+int dmabuf_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns) {
+    struct timespec timeout = {timeout_ns / 1000000000, timeout_ns % 1000000000};
+    int count = (int)syscall(
+        SYS_epoll_pwait2, epoll, events, capacity, timeout_ns < 0 ? NULL : &timeout, NULL, (size_t)0);
+    if (count != -1 || errno != ENOSYS) return count;
+    // Rounded up: a rounded-down wait would spin through the last millisecond.
+    int64_t milliseconds = timeout_ns < 0 ? -1 : timeout_ns / 1000000 + (timeout_ns % 1000000 != 0);
+    return epoll_wait(epoll, events, capacity, milliseconds > INT_MAX ? INT_MAX : (int)milliseconds);
+}
+
+int dmabuf_futex_wait(const uint32_t *word, uint32_t value, uint64_t deadline_ns) {
+    struct timespec end = {(time_t)(deadline_ns / 1000000000u), (long)(deadline_ns % 1000000000u)};
+    return (int)syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, deadline_ns == UINT64_MAX ? NULL : &end, NULL,
+                        FUTEX_BITSET_MATCH_ANY);
+}
+
+int dmabuf_futex_wake(const uint32_t *word, int count) { return (int)syscall(SYS_futex, word, FUTEX_WAKE, count); }

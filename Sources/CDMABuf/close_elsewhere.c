@@ -4,13 +4,33 @@
 // every descriptor in its table. So a process made for this (A) removes the number from the table that it shares with us,
 // and is lost in our place; we take a table of our own, without that number; and a second process (B) empties the table
 // that A is left with, so that nothing else stays open with it.
+//
+// A table is each thread's own business: unshare(CLONE_FILES) leaves the other threads with the old one. So the last two
+// steps are taken only where no other thread uses the calling thread's table. Where one does, A stays on our table, and if
+// the file holds it, everything of ours stays open with it even after our end. A process with one thread that receives
+// from strangers and others that work for it gives the others tables of their own before it lets strangers in: see
+// dmabuf_leave_table.
+//
+// The races, each with what makes it harmless:
+// - close() takes the number out of the table first and asks the file then. We go on when the number is free, so our copy
+//   of the table is without it. If A does not get that far in time we stay together with it, and the next call of this
+//   function parts from both.
+// - Between the number's end and the parting, another call of this thread could take the number: there is none, for this
+//   thread is here, and no other uses the table.
+// - While A or B has the old table, each of our files has one reference more. That ends with B, in a few milliseconds: a
+//   connection that we close meanwhile ends for its peer only then (shut it down first), and a dma-buf's count is one up.
+// - If we are killed in between, B sees another parent and empties the table all the same.
 
 #define _GNU_SOURCE
 #include "CDMABuf.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -18,41 +38,74 @@
 #include <unistd.h>
 
 // A process on our descriptor table and its own memory, which tells nobody when it ends (no signal). 0 in the child.
-static long clone_on_our_table(void) { return syscall(SYS_clone, CLONE_FILES, NULL, NULL, NULL, NULL); }
+static long clone_on_our_table(int *pidfd) {
+    return syscall(SYS_clone, CLONE_FILES | (pidfd ? CLONE_PIDFD : 0), NULL, pidfd, NULL, NULL);
+}
 
-// A table of one's own is each thread's own: with several, the others would keep the old one.
 static bool is_single_threaded(void) {
     struct stat tasks;
     return stat("/proc/self/task", &tasks) == 0 && tasks.st_nlink == 3;
 }
 
+// Whether no other thread of this process uses the calling thread's table.
+int dmabuf_has_own_table(void) {
+    if (is_single_threaded()) return 1;
+    DIR *tasks = opendir("/proc/self/task");
+    if (tasks == NULL) return 0;
+    int own = 1;
+    long self = syscall(SYS_gettid);
+    for (struct dirent *task; own && (task = readdir(tasks)) != NULL;) {
+        long other = atol(task->d_name);
+        if (other == 0 || other == self) continue;
+        long order = syscall(SYS_kcmp, self, other, KCMP_FILES, 0, 0);
+        // 0: the same one. A thread that has ended uses none; a kernel without kcmp cannot tell.
+        if (order == 0 || (order == -1 && errno != ESRCH)) own = 0;
+    }
+    closedir(tasks);
+    return own;
+}
+
+int dmabuf_leave_table(unsigned keep) {
+    if (unshare(CLONE_FILES) != 0) return -1;
+    if (keep > 3) syscall(SYS_close_range, 3u, keep - 1, 0u);
+    syscall(SYS_close_range, keep + 1, ~0u, 0u);
+    return 0;
+}
+
 enum { waiting, apart, together };
 
 static void leave_table(volatile int *state) {
-    long emptier = clone_on_our_table();
+    pid_t us = getpid();
+    long emptier = clone_on_our_table(NULL);
     if (emptier == 0) {
-        while (*state == waiting) usleep(200);
-        if (*state == apart) syscall(SYS_close_range, 0u, ~0u, 0u);
+        while (*state == waiting && getppid() == us) usleep(50);
+        if (*state != together) syscall(SYS_close_range, 0u, ~0u, 0u);
         _exit(0);
     }
     *state = emptier > 0 && unshare(CLONE_FILES) == 0 ? apart : together;
 }
 
-int dmabuf_close_elsewhere(int fd) {
+// The number is free as soon as close() has begun. A moment as a rule; never more than 100 ms.
+static bool becomes_free(int fd) {
+    for (int tries = 0; fcntl(fd, F_GETFD) != -1; tries++) {
+        if (tries < 200) sched_yield();
+        else if (tries < 1200) usleep(50);
+        else return false;
+    }
+    return true;
+}
+
+int dmabuf_close_elsewhere(int fd, int *pidfd) {
+    *pidfd = -1;
     // Those that have finished since the last time; __WCLONE sees no other child of the program.
     while (waitpid(-1, NULL, __WCLONE | WNOHANG) > 0) {}
-    long closer = clone_on_our_table();
+    long closer = clone_on_our_table(pidfd);
     if (closer == 0) {
         close(fd);
         _exit(0);
     }
     if (closer < 0) return -1;
-    if (!is_single_threaded()) return 0;
-    // The number is free as soon as close() has begun.
-    for (int tries = 0; fcntl(fd, F_GETFD) != -1; tries++) {
-        if (tries == 5000) return 0;
-        usleep(200);
-    }
+    if (!dmabuf_has_own_table() || !becomes_free(fd)) return 0;
     volatile int *state = mmap(NULL, sizeof *state, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (state == MAP_FAILED) return 0;
     leave_table(state);

@@ -6,7 +6,7 @@ public import SystemPackage
 public struct DMABufError: Error, Sendable {
     public struct Code: Equatable, Sendable {
         private enum Value: String {
-            case unavailable, unsupported, invalid, notADMABuf, unsealed, deadline, refused, gone, failed
+            case unavailable, unsupported, invalid, notADMABuf, unsealed, deadline, refused, gone, noRegistry, failed
         }
         private let value: Value
 
@@ -22,10 +22,12 @@ public struct DMABufError: Error, Sendable {
         public static let unsealed = Code(value: .unsealed)
         /// A wait ended at its deadline.
         public static let deadline = Code(value: .deadline)
-        /// Stated requirements exclude the buffer; nothing was tried.
+        /// Stated requirements exclude the buffer, and nothing was tried; or a rule of the registry's refused.
         public static let refused = Code(value: .refused)
         /// The peer or the device went away.
         public static let gone = Code(value: .gone)
+        /// No registry serves where one was looked for.
+        public static let noRegistry = Code(value: .noRegistry)
         /// The kernel said no; `cause` has its reason.
         public static let failed = Code(value: .failed)
 

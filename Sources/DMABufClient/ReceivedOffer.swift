@@ -96,8 +96,8 @@ extension DMABufError {
     }
 }
 
-extension Offer.Backing {
-    fileprivate var kind: DMABuffer.Kind {
+extension MemoryKind {
+    var kind: DMABuffer.Kind {
         switch self {
         case .dmaBuf: .dmaBuf
         case .memfd: .memfd

@@ -21,8 +21,10 @@ public struct Connection: ~Copyable, Sendable {
     }
 
     /// Says hello and hears the other side's, in either order: no side waits for the other before it speaks.
-    public mutating func exchangeHello(until deadline: Deadline) throws(ConnectionError) -> Hello {
-        try send(.hello(Hello()), until: deadline)
+    public mutating func exchangeHello(
+        _ features: Hello.Features = [], until deadline: Deadline
+    ) throws(ConnectionError) -> Hello {
+        try send(.hello(Hello(features: features)), until: deadline)
         let first = try receive(until: deadline)
         guard case .hello(let hello) = first.envelope.message else {
             throw end(.unexpected, .unexpected("a first message that is no hello"))
@@ -43,9 +45,10 @@ public struct Connection: ~Copyable, Sendable {
 
     /// Answers a request under its number.
     public mutating func answer(
-        _ request: UInt64, _ message: Message, until deadline: Deadline
+        _ request: UInt64, _ message: Message, with descriptors: borrowing DescriptorList = DescriptorList(),
+        until deadline: Deadline
     ) throws(ConnectionError) {
-        try send(Envelope(serial: request, message), with: DescriptorList(), until: deadline)
+        try send(Envelope(serial: request, message), with: descriptors, until: deadline)
     }
 
     private mutating func send(

@@ -3,11 +3,11 @@
 import DMABufModel
 
 extension Words {
-    mutating func step(_ requests: inout UInt32) throws(ScenarioError) -> Step {
+    mutating func step(_ requests: inout UInt64) throws(ScenarioError) -> Step {
         if first?.first == "c", let next = first?.dropFirst().first, next.isNumber {
             let client = try client()
             requests += 1
-            if let word = first, word.first == "#" { requests = UInt32(try number(after: "#")) }
+            if let word = first, word.first == "#" { requests = try number(after: "#") }
             return .request(client, RequestNumber(requests), try request())
         }
         switch try word() {
@@ -62,12 +62,15 @@ extension Words {
         switch try word() {
         case "register": .register(try buffer(), try registration())
         case "withdraw": .withdraw(try buffer())
-        case "name": .name(try buffer(), try word())
+        case "name": .name(try buffer(), try name())
         case "share": .share(try buffer(), try share())
-        case "lookup": .lookup(try word(), uid: take("uid") ? try small() : nil)
+        case "lookup": .lookup(try name(), uid: take("uid") ? try small() : nil)
         case "makeToken": .makeToken(try token(), try buffer(), try tokenTerms())
         case "withdrawToken": .withdrawToken(try token())
         case "inspect": .inspect(try buffer(), token: try shownToken())
+        case "list": .list(from: take("from") ? try small() : 0)
+        case "attachNamed":
+            .attachNamed(try name(), uid: take("uid") ? try small() : nil, try attachTerms())
         case "attach": .attach(try buffer(), try attachTerms())
         case "map": .map(try attachment())
         case "detach": .detach(try attachment())

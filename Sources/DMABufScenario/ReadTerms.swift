@@ -10,7 +10,10 @@ extension Words {
         backing.inode = try number()
         if take("descriptors") { backing.descriptorCount = try small() }
         if take("untold") { backing.provesRelease = false }
-        return Registration(backing: backing, kept: take("kept") ? try choice(Kept.self) : .lastAttachment)
+        var registration = Registration(backing: backing)
+        if take("kept") { registration.kept = try choice(Kept.self) }
+        if take("name") { registration.name = try name() }
+        return registration
     }
 
     mutating func rights() throws(ScenarioError) -> Rights {
@@ -24,11 +27,17 @@ extension Words {
         return rights
     }
 
+    mutating func name() throws(ScenarioError) -> String {
+        let word = try word()
+        return word == "\"\"" ? "" : word
+    }
+
     mutating func access() throws(ScenarioError) -> Access {
         switch try word() {
         case "read": .read
         case "write": .write
         case "read-write": .readWrite
+        case "none": Access(rawValue: 0)
         case let other: throw fail("an access is read, write or read-write, not '\(other)'")
         }
     }
@@ -75,6 +84,7 @@ extension Words {
         if take("copier") { terms.copier = try choice(MoveTerms.Copier.self) }
         terms.token = try shownToken()
         if take("lock") { terms.lock = try lockNumber() }
+        if take("to") { terms.placement = try word() }
         return terms
     }
 
@@ -95,7 +105,7 @@ extension Words {
         try expect("point")
         let point = try number()
         var terms = FenceTerms(timeline: timeline, point: point, usage: try choice(Usage.self))
-        if take("eventFD") { terms.kind = .eventFD }
+        if first == "eventFD" || first == "pidFD" { terms.kind = try choice(FenceTerms.Kind.self) }
         if take("within") { terms.within = try interval() }
         return terms
     }

@@ -30,7 +30,7 @@ public struct Scenario: Sendable {
     /// Throws with the line that cannot be read.
     public init(_ text: String) throws(ScenarioError) {
         var time = Instant(nanoseconds: 0)
-        var requests: UInt32 = 0
+        var requests: UInt64 = 0
         for (index, raw) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
             let words = raw.split(separator: " ").map(String.init)
             guard let first = words.first, first.first != "#" else { continue }

@@ -41,13 +41,29 @@ func text(_ answer: Answer) -> String {
     case .locked(let number, let until): "locked \(text(number)) until \(text(until))"
     case .tokenWithdrawn(let tokens, let attachments): "withdrawn tokens \(tokens) attachments \(attachments)"
     case .inspected(let found): text(found)
+    case .listed(let listings, let next):
+        "listed" + listings.map { " " + text($0) }.joined() + (next == 0 ? "" : " next \(next)")
     }
 }
 
 private func text(_ found: Inspection) -> String {
-    "inspected \(text(found.generation)) \(text(found.backing)) kept \(found.kept)" + (found.isMoving ? " moving" : "")
+    "inspected \(text(found.listing)) \(text(found.backing))"
         + " holders \(text(found.holders)) fences \(text(found.fences))"
         + found.quarantined.map { " quarantined \(text($0))" }.joined()
+}
+
+private func text(_ listing: Listing) -> String {
+    let state = BufferState.named.filter { listing.state.contains($0.state) }.map { " \($0.name)" }.joined()
+    return "\(text(listing.buffer)) \(text(listing.generation)) of \(listing.owner) bytes \(listing.byteCount)"
+        + " attachments \(listing.attachments) kept \(listing.kept)" + state
+        + listing.names.map { " name \($0)" }.joined()
+}
+
+extension BufferState {
+    fileprivate static let named: [(name: String, state: BufferState)] = [
+        ("moving", .moving), ("quarantined", .quarantined), ("withdrawn", .withdrawn), ("pinned", .pinned),
+        ("locked", .locked),
+    ]
 }
 
 func text(_ fences: FenceSummary) -> String {

@@ -21,6 +21,8 @@ package struct Checker: Sendable {
     var replaced: SeenFence?
     /// Whether something was due when this step began.
     var isLate = false
+    /// Buffers that a dead client's device may still be writing to, since this step.
+    var suspects: [Int] = []
     /// Clients that this step has to cut off.
     var leaving: [Int] = []
     /// Releases of this step whose owner is to hear of it.
@@ -34,7 +36,7 @@ package struct Checker: Sendable {
     /// Clients that are cut off in this step.
     private var cutOff: [ClientID] = []
     /// A descriptor whose answer is still to come.
-    var passing: (ClientID, AttachmentID, Generation)?
+    var passing: (ClientID, AttachmentID, Generation, buffer: BufferID)?
 
     let limits: Limits
 
@@ -61,6 +63,7 @@ package struct Checker: Sendable {
         self.isLate = isLate
         isRefused = false
         replaced = nil
+        suspects.removeAll(keepingCapacity: true)
         leaving.removeAll(keepingCapacity: true)
         releases.removeAll(keepingCapacity: true)
         hasDropped = false

@@ -11,7 +11,7 @@ extension Checker {
         try checkMoveWaiters()
         try checkLeaving()
         try checkReleasesTold()
-        try checkLocksOfSuspects()
+        try checkSuspects()
         try checkMovesTold()
         try checkFencesOfTheDead()
         forgetOldQuestions()
@@ -155,7 +155,7 @@ extension Request {
     /// Whether its answer may come later.
     var mayWait: Bool {
         switch self {
-        case .attach, .map, .wait, .lock, .revoke: true
+        case .attach, .attachNamed, .map, .wait, .lock, .revoke: true
         default: false
         }
     }

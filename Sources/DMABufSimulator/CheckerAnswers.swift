@@ -31,15 +31,11 @@ extension Checker {
                     label: nextLabel(), id: id, owner: peer, kept: registration.kept,
                     byteCount: registration.backing.byteCount, backings: [registration.backing]))
         case (.attach(let id, let terms), .attached(let attachment, let generation, let fences)):
-            let (rights, token) = try grant(id, terms, peer)
-            try attached(attachment, to: id, generation, peer)
-            if let index = world.attachment(attachment) {
-                world.attachments[index].rights = rights
-                world.attachments[index].token = token
-                world.attachments[index].access = terms.access
-                world.attachments[index].generation = generation
-                world.attachments[index].lease = terms.lease.map { world.now + $0 }
-            }
+            try attached(attachment, to: id, generation, terms, peer)
+            try check(fences, attachment)
+        case (.attachNamed(let name, let uid, let terms), .attached(let attachment, let generation, let fences)):
+            let buffer = try led(by: name, uid, peer)
+            try attached(attachment, to: buffer, generation, terms, peer)
             try check(fences, attachment)
         case (.map(let asked), .mapped(let attachment, let generation, let fences)):
             try expect(asked == attachment, .answeredOnce, "mapped another attachment")
@@ -73,8 +69,9 @@ extension Checker {
         case (.lookup, .found(let id, let generation)): try found(id, generation, peer)
         case (.inspect(let id, _), .inspected(let inspection)):
             try expect(
-                world.buffer(id).map { world.buffers[$0].generation == inspection.generation } ?? false,
+                world.buffer(id).map { world.buffers[$0].generation == inspection.listing.generation } ?? false,
                 .oneGeneration, "inspected an old generation")
+        case (.list, .listed(let listings, _)): try check(listings, peer)
         case (.revoke(let id, _), .revoked(let level)): try revoked(id, level, open)
         default: throw Violation(.answeredOnce, "\(open.request) was answered \(answer)")
         }

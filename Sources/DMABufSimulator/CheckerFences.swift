@@ -32,6 +32,7 @@ extension Checker {
             // Its end, or that of the last wait that named it.
             if isDead || isDue { world.buffers[buffer].isUncertain = true }
         } else if isDue {
+            if isDead { suspects.append(buffer) }
             ended(index, isDead ? .ownerDead : .error(110))
         } else if isDead {
             try expect(fence.kind == .eventFD, .fencesEnd, "a device may still be writing to a dead client's buffer")
@@ -103,6 +104,7 @@ extension Checker {
             }
         }
         // The superseded that only it had named are dropped by its end.
+        guard ids.count < FenceID.listLimit else { return }
         for fence in world.fences where covers(open, fence) && !fence.hasEnded && !fence.isDropped {
             try expect(
                 ids.contains(fence.id), .waitsAreTrue, "fence \(fence.id.rawValue) was waited for, and not named")

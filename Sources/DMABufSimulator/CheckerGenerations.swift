@@ -24,11 +24,11 @@ extension Checker {
             try expect(
                 !known.isOver && known.state != .dead, .noOldGrant, "a descriptor for an attachment that is over")
         }
-        passing = (client, attachment, generation)
+        passing = (client, attachment, generation, id)
     }
 
     private mutating func took(_ attachment: AttachmentID, _ generation: Generation, _ peer: Int) throws(Violation) {
-        guard let (client, passed, passedGeneration) = passing else {
+        guard let (client, passed, passedGeneration, _) = passing else {
             throw Violation(.noOldGrant, "attached without a descriptor")
         }
         try expect(
@@ -37,13 +37,17 @@ extension Checker {
         passing = nil
     }
 
-    mutating func attached(_ id: AttachmentID, to buffer: BufferID, _ generation: Generation, _ peer: Int)
-        throws(Violation)
-    {
+    mutating func attached(
+        _ id: AttachmentID, to buffer: BufferID, _ generation: Generation, _ terms: AttachTerms, _ peer: Int
+    ) throws(Violation) {
+        let (rights, token) = try grant(buffer, terms, peer)
         try took(id, generation, peer)
         try expect(world.attachment(id) == nil, .answeredOnce, "attachment \(id.rawValue) was there before")
         guard let buffer = world.buffer(buffer) else { throw Violation(.noOldGrant, "attached to nothing") }
-        world.attachments.append(SeenAttachment(label: nextLabel(), id: id, buffer: buffer, peer: peer))
+        var seen = SeenAttachment(label: nextLabel(), id: id, buffer: buffer, peer: peer)
+        (seen.rights, seen.token, seen.access, seen.generation) = (rights, token, terms.access, generation)
+        seen.lease = terms.lease.map { world.now + $0 }
+        world.attachments.append(seen)
     }
 
     mutating func mapped(_ id: AttachmentID, _ generation: Generation, _ peer: Int) throws(Violation) {

@@ -70,7 +70,11 @@ extension Checker {
     }
 
     /// Nobody holds what a dead client's device may still be writing to, nor waits for it.
-    func checkLocksOfSuspects() throws(Violation) {
+    func checkSuspects() throws(Violation) {
+        for buffer in suspects where !world.buffers[buffer].isSuspect && !world.buffers[buffer].isEnded {
+            let isAttached = world.attachments.contains { $0.buffer == buffer && !$0.isOver }
+            try expect(!isAttached, .fencesEnd, "a dead client's work has not ended, and nobody was told")
+        }
         for lock in world.locks where !lock.isOver && lock.buffers.count == 1 {
             try expect(!isSuspect(lock.buffers), .locksExclude, "lock \(lock.number.rawValue) is of a suspect buffer")
         }

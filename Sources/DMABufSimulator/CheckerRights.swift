@@ -100,6 +100,29 @@ extension Checker {
         try expect(!plainRights(peer, buffer).isEmpty, .rightsHold, "a name led to what is hidden")
     }
 
+    /// Which buffer a name led to: the descriptor that was passed tells.
+    func led(by name: String, _ uid: UInt32?, _ peer: Int) throws(Violation) -> BufferID {
+        guard let passed = passing?.buffer, let buffer = world.buffer(passed) else {
+            throw Violation(.noOldGrant, "attached to '\(name)' without a descriptor")
+        }
+        let owner = world.peers[world.buffers[buffer].owner].identity.uid
+        try expect(
+            owner == uid ?? world.peers[peer].identity.uid, .rightsHold, "'\(name)' led to a buffer of uid \(owner)")
+        return passed
+    }
+
+    func check(_ listings: [Listing], _ peer: Int) throws(Violation) {
+        for listing in listings {
+            guard let buffer = world.buffer(listing.buffer) else {
+                throw Violation(.rightsHold, "a list names a buffer that never was")
+            }
+            try expect(!plainRights(peer, buffer).isEmpty, .rightsHold, "a list names a forbidden buffer")
+            try expect(
+                world.buffers[buffer].generation == listing.generation, .oneGeneration, "a list names an old generation"
+            )
+        }
+    }
+
     /// To who has no right at all on a buffer there is none.
     func checkKnows(_ request: Request, _ peer: Int) throws(Violation) {
         let asked: (BufferID, TokenID?)? =

@@ -36,7 +36,7 @@ extension Checker {
                 (.buffers, 1), (.bytes, registration.backing.byteCount),
                 (.descriptors, UInt64(registration.backing.descriptorCount)),
             ]
-        case .attach: [(.attachments, 1)]
+        case .attach, .attachNamed: [(.attachments, 1)]
         default: []
         }
     }

@@ -83,7 +83,7 @@ extension Chooser {
     mutating func fenceTerms() -> FenceTerms {
         FenceTerms(
             timeline: UInt32(random.below(3)), point: UInt64(random.below(12)), usage: usage(),
-            kind: random.oneIn(2) ? .syncFile : .eventFD, within: interval())
+            kind: [.syncFile, .eventFD, .pidFD][random.below(3)], within: interval())
     }
 
     mutating func token(for buffer: BufferID) -> TokenID? {

@@ -10,6 +10,8 @@ extension Chooser {
         case .lock: lockSeveral()
         case .unlock: unlock()
         case .lookup: lookup()
+        case .attachNamed: attachNamed()
+        case .list: ask(alivePeer(), .list(from: UInt32(random.below(3))))
         case .makeToken: makeToken()
         case .withdrawToken: withdrawToken()
         case .acknowledge, .refuseMove, .acknowledgeRevoke: answerNotice(choice)
@@ -28,7 +30,8 @@ extension Chooser {
         let id = taken ?? BufferID(high: 0, low: UInt64(index + 1))
         let kept: Kept = [.lastAttachment, .owner, .lastAttachment, .registry][random.below(4)]
         let size = UInt64(4096 * (1 + random.below(random.oneIn(8) ? 64 : 4)))
-        return ask(alivePeer(), .register(id, Registration(backing: backing(byteCount: size), kept: kept)))
+        let name = random.oneIn(3) ? bufferName() : nil
+        return ask(alivePeer(), .register(id, Registration(backing: backing(byteCount: size), kept: kept, name: name)))
     }
 
     private mutating func lockSeveral() -> Act? {
@@ -55,6 +58,10 @@ extension Chooser {
 
     private mutating func lookup() -> Act? {
         ask(alivePeer(), .lookup(bufferName(), uid: [nil, 1000, 1001][random.below(3)]))
+    }
+
+    private mutating func attachNamed() -> Act? {
+        ask(alivePeer(), .attachNamed(bufferName(), uid: [nil, 1000, 1001][random.below(3)], attachTerms(nil)))
     }
 
     private mutating func bufferName() -> String {

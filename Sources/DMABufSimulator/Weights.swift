@@ -4,8 +4,8 @@
 enum Choice: Int, CaseIterable, Sendable {
     case connect, die
     case register, withdraw
-    case name, share, lookup, makeToken, withdrawToken, inspect
-    case attach, map, detach, pin, unpin, renew, beginAccess, endAccess
+    case name, share, lookup, makeToken, withdrawToken, inspect, list
+    case attach, attachNamed, map, detach, pin, unpin, renew, beginAccess, endAccess
     case beginMove, acknowledge, refuseMove, commitMove, abortMove
     case revoke, acknowledgeRevoke, restore
     case reserve, addFence, snapshot, wait
@@ -19,8 +19,8 @@ enum Choice: Int, CaseIterable, Sendable {
         case .addFence, .beginMove, .lock, .reserve, .wait: 18
         case .commitMove, .endAccess, .fenceEnd, .unlock, .copy, .pass, .map: 12
         case .register, .revoke, .acknowledgeRevoke, .detach, .makeToken: 8
-        case .pin, .unpin, .snapshot, .restore, .renew, .lookup, .name, .share, .late: 5
-        case .die, .connect, .withdraw, .inspect, .withdrawToken: 4
+        case .pin, .unpin, .snapshot, .restore, .renew, .lookup, .attachNamed, .name, .share, .late: 5
+        case .die, .connect, .withdraw, .inspect, .list, .withdrawToken: 4
         case .abortMove, .refuseMove: 4
         }
     }

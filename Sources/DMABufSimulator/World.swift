@@ -18,7 +18,7 @@ package struct World: Sendable {
     /// Who was asked in which step to let go, and did not answer.
     var silent: [(label: UInt64, id: AttachmentID)] = []
     var nextInode: UInt64 = 100
-    var nextRequest: UInt32 = 1
+    var nextRequest: UInt64 = 1
 
     func peer(_ id: ClientID) -> Int? { peers.firstIndex { $0.id == id } }
     /// The last of its number: a number may be given again once all memory of the buffer that had it is back.

@@ -143,6 +143,13 @@ public enum OwnProcess {
     public static func environment(_ name: String) -> String? {
         unsafe getenv(name).map { unsafe String(cString: $0) }
     }
+
+    /// Sets or, with nil, removes an environment variable. Only while the process has one thread that looks at them.
+    ///
+    /// The corresponding C functions are `setenv` and `unsetenv`.
+    public static func setEnvironment(_ name: String, to value: String?) {
+        if let value { unsafe setenv(name, value, 1) } else { unsafe unsetenv(name) }
+    }
 }
 
 /// The signals that this process blocks or ignores for itself are the command's again.

@@ -27,7 +27,12 @@ public struct Descriptor: ~Copyable, Sendable {
 
     /// Closes what a stranger sent and nobody here recognised: in a short-lived process, for a hostile file can make
     /// `close` wait for ever, even across SIGKILL. Where no process can be made, it is closed here.
-    public consuming func closeElsewhere() {
+    ///
+    /// Returns that process, readable once it has closed the file: so whoever counts those that are held knows which have
+    /// ended. To be called by a thread that no other shares its table with (see ``SeparateWorker``): elsewhere, a file that
+    /// holds the process keeps everything that is open here open with it.
+    @discardableResult
+    public consuming func closeElsewhere() -> PidFD? {
         closeStranger(release())
     }
 
@@ -153,6 +158,12 @@ package func closeOwned(_ number: CInt) {
     }
 }
 
-func closeStranger(_ number: CInt) {
-    if dmabuf_close_elsewhere(number) != 0 { closeOwned(number) }
+@discardableResult
+func closeStranger(_ number: CInt) -> PidFD? {
+    var process: CInt = -1
+    if unsafe dmabuf_close_elsewhere(number, &process) != 0 {
+        closeOwned(number)
+        return nil
+    }
+    return process >= 0 ? PidFD(adopting: Descriptor(adopting: process)) : nil
 }

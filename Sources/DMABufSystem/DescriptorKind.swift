@@ -3,7 +3,7 @@
 import Glibc
 public import SystemPackage
 
-/// What a descriptor is, found out without calling anything on the file behind it: its link in `/proc/self/fd` and its
+/// What a descriptor is, found out without calling anything on the file behind it: its link in `/proc/thread-self/fd` and its
 /// fdinfo. A hostile FUSE file blocks `fstatfs`, `fstat`, `lseek`, `poll` and even `close` for ever; these two answer.
 public enum DescriptorKind: Equatable, Sendable {
     case dmaBuf
@@ -20,7 +20,7 @@ public enum DescriptorKind: Equatable, Sendable {
     }
 
     init(ofNumber number: CInt) throws(Errno) {
-        let link = try Sysfs.link("/proc/self/fd/\(number)")
+        let link = try Sysfs.link("/proc/thread-self/fd/\(number)")
         self = .other(String(decoding: link, as: UTF8.self))
         if link.starts(with: "/dmabuf:".utf8) {
             // A plain file can be called this, but its fdinfo has no exporter; and the statfs type settles it, asked

@@ -14,13 +14,13 @@ public struct FDInfo: Equatable, Sendable {
     public let exporterName: String?
     public let name: String?
 
-    /// Reads this process's own; needs no privilege.
+    /// Reads this process's own, in the calling thread's table; needs no privilege.
     public init(ofOwn descriptor: borrowing Descriptor) throws(Errno) {
         try self.init(ofNumber: descriptor.number)
     }
 
     init(ofNumber number: CInt) throws(Errno) {
-        self.init(parsing: try Sysfs.bytes("/proc/self/fdinfo/\(number)"))
+        self.init(parsing: try Sysfs.bytes("/proc/thread-self/fdinfo/\(number)"))
     }
 
     /// Reads another process's: its own uid or `CAP_SYS_PTRACE` is needed, `permissionDenied` otherwise.

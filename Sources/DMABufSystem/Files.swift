@@ -17,12 +17,17 @@ public enum Folder {
         return names
     }
 
-    /// Makes a folder that only this user may use; `fileExists` if something is there.
+    /// Makes a folder, by default one that only this user may use; `fileExists` if something is there.
     ///
     /// The corresponding C function is `mkdir`.
-    public static func create(_ path: String) throws(Errno) {
-        try nothingOrErrno { unsafe mkdir(path, 0o700) }
+    public static func create(_ path: String, mode: UInt32 = 0o700) throws(Errno) {
+        try nothingOrErrno { unsafe mkdir(path, mode) }
     }
+
+    /// Removes a folder that is empty; leaves any other alone.
+    ///
+    /// The corresponding C function is `rmdir`.
+    public static func remove(_ path: String) { unsafe rmdir(path) }
 
     /// As `names`, and an error where it cannot be read.
     public static func readableNames(_ path: String) throws(Errno) -> [String] {

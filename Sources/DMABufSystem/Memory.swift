@@ -46,3 +46,15 @@ public struct MemoryMapping: ~Copyable, @unchecked Sendable {
         return try body(&bytes)
     }
 }
+
+extension MutableRawSpan {
+    /// Copies `bytes` to its beginning; traps if they do not fit.
+    ///
+    /// The corresponding C function is `memcpy`, which on memory of another mapping is the fastest there is.
+    public mutating func copyBytes(from bytes: RawSpan) {
+        precondition(bytes.byteCount <= byteCount, "\(bytes.byteCount) bytes into \(byteCount)")
+        unsafe withUnsafeMutableBytes { target in
+            unsafe bytes.withUnsafeBytes { unsafe target.copyMemory(from: $0) }
+        }
+    }
+}

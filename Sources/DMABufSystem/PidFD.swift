@@ -13,6 +13,17 @@ public struct PidFD: ~Copyable, Sendable {
         descriptor = Descriptor(adopting: try valueOrErrno { dmabuf_pidfd_open(process) })
     }
 
+    init(adopting descriptor: consuming Descriptor) {
+        self.descriptor = descriptor
+    }
+
+    /// Whether the process has ended; it may not have been reaped yet.
+    ///
+    /// The corresponding C function is `poll`.
+    public var hasEnded: Bool {
+        get throws(Errno) { try !Poll.wait(descriptor, for: .readable, until: .now()).isEmpty }
+    }
+
     /// The corresponding system call is `pidfd_send_signal`, Linux 5.1.
     public borrowing func send(_ signal: Int32) throws(Errno) {
         let number = descriptor.number

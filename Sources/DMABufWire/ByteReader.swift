@@ -36,10 +36,9 @@ struct ByteReader: ~Escapable {
         return string
     }
 
-    mutating func readZero<Value: FixedWidthInteger & UnsignedInteger>(
-        _: Value.Type, field: String
-    ) throws(WireError) {
-        if try read(Value.self) != 0 { throw .reservedBits(field: field) }
+    /// Bytes without a meaning yet.
+    mutating func readReserved(_ count: Int) throws(WireError) {
+        for _ in 0..<count where try read(UInt8.self) != 0 { throw .reservedBits(field: "reserved") }
     }
 
     /// A field whose values are the cases of an enumeration.

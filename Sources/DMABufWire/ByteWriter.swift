@@ -15,6 +15,10 @@ struct ByteWriter {
         }
     }
 
+    mutating func writeReserved(_ count: Int) {
+        for _ in 0..<count { bytes.append(0) }
+    }
+
     mutating func write(text: String) {
         precondition(Wire.isClean(text), "control characters in a text for the wire")
         bytes.append(contentsOf: text.utf8)

@@ -17,7 +17,7 @@ struct Workload {
     private var points: [UInt64]
     private var generations: [Generation]
     private var now = Instant(nanoseconds: 1_000_000)
-    private var number: UInt32 = 0
+    private var number: UInt64 = 0
     private var inode: UInt64 = 1_000_000
     private let buffers: Int
 

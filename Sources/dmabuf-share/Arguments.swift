@@ -72,8 +72,22 @@ struct Seconds: ExpressibleByArgument {
     var defaultValueDescription: String { "\(duration.components.seconds)" }
 }
 
-/// Which exporter, and what to make: shared by `export` and `send`.
+/// What to make, and its name: shared by `export` and `send`.
 struct BufferOptions: ParsableArguments {
+    @OptionGroup var options: MakeOptions
+
+    @Option(help: "A name for people, at most 31 bytes; it shows in /proc and in `inspect`.")
+    var name: String?
+
+    func validate() throws {
+        if let name, name.utf8.count > 31 { throw ValidationError("A name has at most 31 bytes.") }
+    }
+
+    func make() throws(DMABufError) -> DescribedBuffer { try options.make(named: name) }
+}
+
+/// Which exporter, and what to make.
+struct MakeOptions: ParsableArguments {
     @Option(help: "The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE or memfd. Default: the best there is.")
     var from: ExporterName?
 
@@ -83,9 +97,6 @@ struct BufferOptions: ParsableArguments {
     @Option(help: ArgumentHelp("An image: 1920x1080:XR24.", valueName: "WxH:fourcc"))
     var image: ImageSize?
 
-    @Option(help: "A name for people, at most 31 bytes; it shows in /proc and in `inspect`.")
-    var name: String?
-
     @Option(help: "Fill with the contents of FILE, or with `pattern`: byte i is (i*31 + 7) mod 256.")
     var fill: String?
 
@@ -93,13 +104,12 @@ struct BufferOptions: ParsableArguments {
         guard (size == nil) != (image == nil) else {
             throw ValidationError("Say what to make: either --size or --image.")
         }
-        if let name, name.utf8.count > 31 { throw ValidationError("A name has at most 31 bytes.") }
     }
 
-    private var request: BufferRequest { image?.request ?? .bytes(size?.value ?? 0) }
+    var request: BufferRequest { image?.request ?? .bytes(size?.value ?? 0) }
 
-    /// Makes the buffer, names it and fills it. What was tried on the way to an exporter goes to standard error.
-    func make() throws(DMABufError) -> DescribedBuffer {
+    /// Makes the buffer and fills it. What was tried on the way to an exporter goes to standard error.
+    func make(named name: String? = nil) throws(DMABufError) -> DescribedBuffer {
         let buffer = try exporter().export(request)
         for memory in buffer.memory {
             if let name { try memory.setName(name) }

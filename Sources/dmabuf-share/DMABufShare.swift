@@ -18,13 +18,15 @@ struct DMABufShare: ParsableCommand {
         discussion: """
             Start with `dmabuf-share doctor` (what this machine can do) and `dmabuf-share demo` (the whole story).
 
-            EXIT STATUS: 0 done, 1 failed, 2 this machine has not what it takes, 4 refused by a rule, 64 usage, \
+            EXIT STATUS: 0 done, 1 failed, 2 this machine has not what it takes, 3 no registry, 4 refused by a rule, 64 usage, \
             124 deadline. With -- COMMAND: COMMAND's own, 128 + signal if it was killed; \
             126 and 127 if it cannot be run or found, as a shell has it.
             """,
         version: "0.1.0",
         subcommands: [
             DemoCommand.self, DoctorCommand.self, DevicesCommand.self, ExportCommand.self, SendCommand.self,
-            ReceiveCommand.self, InspectCommand.self, DemoRoleCommand.self,
+            ReceiveCommand.self, InspectCommand.self, ServeCommand.self, ShareCommand.self, ListCommand.self,
+            ShowCommand.self, AttachCommand.self, ReadCommand.self, WriteCommand.self, RemoveCommand.self,
+            WorkerCommand.self, DemoRoleCommand.self,
         ])
 }

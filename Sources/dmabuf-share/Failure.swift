@@ -10,6 +10,7 @@ enum Status {
     static let failed: Int32 = 1
     /// This machine has not what it takes.
     static let unavailable: Int32 = 2
+    static let noRegistry: Int32 = 3
     static let refused: Int32 = 4
     static let usage: Int32 = 64
     static let deadline: Int32 = 124
@@ -21,6 +22,7 @@ extension DMABufError {
     var status: Int32 {
         switch code {
         case .unavailable, .unsupported: Status.unavailable
+        case .noRegistry: Status.noRegistry
         case .refused: Status.refused
         case .deadline: Status.deadline
         default: Status.failed

@@ -2,9 +2,11 @@
 """Offers a file whose close never ends to a receiver, and says whether the receiver ends.
 
 usage: hostile_file.py COMMAND [ARG...]    (as root; COMMAND gets a connected socket as descriptor 3)
+       hostile_file.py --connect PATH      (sends a message with the file to whoever listens there)
 
 The file is on a FUSE mount that this program serves: FLUSH, which every close() sends, is left unanswered until the
-receiver has ended. Prints the receiver's status, or "hangs", and what it said.
+receiver has ended. Prints the receiver's status, or "hangs", and what it said; with --connect, whether a second connection
+ended, which it does only when nobody has the receiver's descriptors any more.
 """
 import array
 import ctypes
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 LOOKUP, FORGET, GETATTR, OPEN, RELEASE, FLUSH, INIT = 1, 2, 3, 14, 18, 25, 26
 FILE = 2  # the node number of the one file; the root is 1
@@ -78,10 +81,41 @@ def offer(stream, descriptor):
     stream.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))])
 
 
+def connected(path):
+    for _ in range(2000):
+        try:
+            end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            end.connect(path)
+            return end
+        except OSError:
+            end.close()
+            time.sleep(0.01)
+    sys.exit("nobody listens")
+
+
+def send_to_listener(server, folder, path):
+    first, second = connected(path), connected(path)
+    descriptor = os.open(folder + "/file", os.O_RDWR)
+    first.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))])
+    second.settimeout(20)
+    try:
+        second.recv(1)
+        print("ended with", len(server.held), "close held")
+    except TimeoutError:
+        print("hangs")
+    server.let_go()
+    os.close(descriptor)
+
+
 def main():
     subprocess.run(["modprobe", "fuse"], check=False)
     folder = tempfile.mkdtemp()
     server = Server(folder)
+    if sys.argv[1] == "--connect":
+        send_to_listener(server, folder, sys.argv[2])
+        subprocess.run(["umount", "-l", folder], check=False)
+        shutil.rmtree(folder, ignore_errors=True)
+        return
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     receiver = subprocess.Popen(
         ["sh", "-c", f'exec "$@" 3<&{theirs.fileno()}', "sh"] + sys.argv[1:],

@@ -7,18 +7,20 @@ import TestSupport
 /// Messages that a decoder must take, with every field anywhere in its range and often at its ends.
 extension SplitMix64 {
     mutating func envelope() -> Envelope {
-        Envelope(serial: number(), message())
+        let message = Bool.random(using: &self) ? message() : registryMessage()
+        if case .notice = message { return Envelope(serial: 0, message) }
+        return Envelope(serial: number(), message)
     }
 
     private mutating func message() -> Message {
         switch Int.random(in: 0..<8, using: &self) {
         case 0: .hello(Hello(features: .init(rawValue: number())))
         case 1:
-            .farewell(Farewell(Farewell.Reason(rawValue: .random(in: 0...5, using: &self))!, text(Wire.reasonLimit)))
+            .farewell(Farewell(Farewell.Reason(rawValue: .random(in: 0...10, using: &self))!, text(Wire.reasonLimit)))
         case 2: .accepted
         case 3:
             .refused(
-                OfferRefusal(OfferRefusal.Reason(rawValue: .random(in: 1...4, using: &self))!, text(Wire.reasonLimit)))
+                OfferRefusal(OfferRefusal.Reason(rawValue: .random(in: 1...5, using: &self))!, text(Wire.reasonLimit)))
         default: .offer(offer())
         }
     }
@@ -45,7 +47,7 @@ extension SplitMix64 {
             })
     }
 
-    private mutating func description() -> BufferDescription {
+    mutating func description() -> BufferDescription {
         if Bool.random(using: &self) { return .bytes(number()) }
         let planes = list(0...ImageLayout.planeLimit) { generator in
             ImageLayout.Plane(
@@ -57,7 +59,7 @@ extension SplitMix64 {
             sizes: list(1...BufferDescription.sizeLimit) { $0.number() }, content: .image(layout))
     }
 
-    private mutating func list<Element>(
+    mutating func list<Element>(
         _ counts: ClosedRange<Int>, _ make: (inout SplitMix64) -> Element
     ) -> [Element] {
         (0..<Int.random(in: counts, using: &self)).map { _ in make(&self) }

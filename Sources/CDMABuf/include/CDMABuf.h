@@ -79,6 +79,9 @@ static inline struct cmsghdr *dmabuf_cmsg_next(struct msghdr *message, struct cm
 }
 static inline void *dmabuf_cmsg_data(struct cmsghdr *header) { return CMSG_DATA(header); }
 
+// SIOCOUTQ: <linux/sockios.h> makes it of another macro.
+static const unsigned long dmabuf_ioctl_socket_unread = TIOCOUTQ;
+
 // st_dev from its two halves: makedev is a macro.
 static inline uint64_t dmabuf_makedev(unsigned major, unsigned minor) { return makedev(major, minor); }
 
@@ -101,11 +104,62 @@ int dmabuf_statfs_type(int fd, uint64_t *type);          // fstatfs(fd): f_type 
 int dmabuf_identity(const char *path, uint64_t *device, uint64_t *inode, uint64_t *size);
 
 // Closes fd in a process made for it, so that a hostile file can hold that one alone: see close_elsewhere.c. The number is
-// free at once, or soon where there are several threads. -1 if no process could be made; fd is open then.
-int dmabuf_close_elsewhere(int fd);
+// free at once, or soon where other threads use the same table. -1 if no process could be made; fd is open then.
+// pidfd: the process, readable once it has closed the file; the caller owns it.
+int dmabuf_close_elsewhere(int fd, int *pidfd);
+
+// Whether no other thread uses the calling thread's table of open files (kcmp).
+int dmabuf_has_own_table(void);
+
+// Gives the calling thread a table of its own with 0, 1, 2 and keep in it: unshare(CLONE_FILES), close_range.
+int dmabuf_leave_table(unsigned keep);
 
 // struct ucred hides behind _GNU_SOURCE: SO_PEERCRED, field by field.
 int dmabuf_peer_credentials(int socket, int *pid, unsigned *uid, unsigned *gid);
+
+int dmabuf_random(void *bytes, size_t count);            // getrandom(bytes, count, 0): how many bytes came
+int dmabuf_fallocate(int fd, long byte_count);           // fallocate(fd, 0, 0, byte_count)
+
+// epoll_pwait2, Linux 5.11, and epoll_wait, rounded up to milliseconds, on what is older. -1 ns waits for ever.
+int dmabuf_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64_t timeout_ns);
+
+// futex(FUTEX_WAIT_BITSET) on CLOCK_MONOTONIC, between processes; UINT64_MAX waits for ever. futex(FUTEX_WAKE).
+int dmabuf_futex_wait(const uint32_t *word, uint32_t value, uint64_t deadline_ns);
+int dmabuf_futex_wake(const uint32_t *word, int count);
+
+// ---- words that two processes share: C11 atomics on mapped memory --------------------------------------------------------
+
+static inline uint64_t dmabuf_load_acquire_64(const void *word) {
+    return __atomic_load_n((const uint64_t *)word, __ATOMIC_ACQUIRE);
+}
+static inline uint64_t dmabuf_load_relaxed_64(const void *word) {
+    return __atomic_load_n((const uint64_t *)word, __ATOMIC_RELAXED);
+}
+static inline void dmabuf_store_release_64(void *word, uint64_t value) {
+    __atomic_store_n((uint64_t *)word, value, __ATOMIC_RELEASE);
+}
+static inline uint64_t dmabuf_add_relaxed_64(void *word, uint64_t value) {
+    return __atomic_fetch_add((uint64_t *)word, value, __ATOMIC_RELAXED);
+}
+static inline uint64_t dmabuf_add_sequential_64(void *word, uint64_t value) {
+    return __atomic_fetch_add((uint64_t *)word, value, __ATOMIC_SEQ_CST);
+}
+static inline uint32_t dmabuf_load_acquire_32(const void *word) {
+    return __atomic_load_n((const uint32_t *)word, __ATOMIC_ACQUIRE);
+}
+static inline uint32_t dmabuf_load_relaxed_32(const void *word) {
+    return __atomic_load_n((const uint32_t *)word, __ATOMIC_RELAXED);
+}
+static inline void dmabuf_store_release_32(void *word, uint32_t value) {
+    __atomic_store_n((uint32_t *)word, value, __ATOMIC_RELEASE);
+}
+static inline uint32_t dmabuf_add_relaxed_32(void *word, uint32_t value) {
+    return __atomic_fetch_add((uint32_t *)word, value, __ATOMIC_RELAXED);
+}
+static inline uint32_t dmabuf_add_sequential_32(void *word, uint32_t value) {
+    return __atomic_fetch_add((uint32_t *)word, value, __ATOMIC_SEQ_CST);
+}
+static inline void dmabuf_fence_sequential(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 // ---- an ioctl that ends ------------------------------------------------------------------------------------------------
 

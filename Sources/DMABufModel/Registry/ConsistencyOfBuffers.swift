@@ -115,7 +115,7 @@ extension Registry {
                     twins == 1 || twins == 0 && fence.isSuperseded,
                     "\(name) shares its context with \(twins - 1) others")
             } else {
-                found.expect(fence.kind == .syncFile, "\(name) is a dead owner's eventfd")
+                found.expect(fence.kind != .eventFD, "\(name) is a dead owner's eventfd")
             }
         }
         let listed = buffers.slots.reduce(0) { $0 + buffers[$1].fences.count }

@@ -6,6 +6,7 @@ extension Registry {
     mutating func decide(_ request: Request, _ asker: Asker) throws(Refusal) -> Answer? {
         switch request {
         case .attach(let id, let terms): return try attach(id, terms, asker)
+        case .attachNamed(let name, let uid, let terms): return try attach(find(name, uid, asker), terms, asker)
         case .detach(let id): return try detach(id, asker)
         case .map(let id): return try map(id, asker)
         case .beginAccess(let id, let generation, let access): return try beginAccess(id, generation, access, asker)
@@ -30,6 +31,7 @@ extension Registry {
         case .makeToken(let token, let id, let terms): return try makeToken(token, id, terms, asker)
         case .withdrawToken(let token): return try withdrawToken(token, asker)
         case .inspect(let id, let token): return try inspect(id, token, asker)
+        case .list(let cursor): return list(from: cursor, asker)
         case .pin(let id): return try pin(id, asker)
         case .unpin(let id): return try unpin(id, asker)
         case .renew(let id, let lease): return try renew(id, lease, asker)

@@ -5,7 +5,7 @@ import DMABufModel
 extension Answer {
     static let kinds = [
         "done", "refused", "registered", "found", "attached", "mapped", "accessEnded", "moveBegun", "revoked",
-        "fenceAdded", "snapshot", "waited", "locked", "tokenWithdrawn", "inspected",
+        "fenceAdded", "snapshot", "waited", "locked", "tokenWithdrawn", "inspected", "listed",
     ]
 
     /// Its place in ``kinds``.
@@ -26,6 +26,7 @@ extension Answer {
         case .locked: 12
         case .tokenWithdrawn: 13
         case .inspected: 14
+        case .listed: 15
         }
     }
 }

@@ -7,7 +7,7 @@ extension Request {
         "register", "withdraw", "name", "share", "lookup", "makeToken", "withdrawToken", "inspect", "attach", "map",
         "detach", "pin", "unpin", "renew", "beginAccess", "endAccess", "beginMove", "acknowledge", "refuseMove",
         "commitMove", "abortMove", "revoke", "acknowledgeRevoke", "restore", "reserve", "addFence", "snapshot",
-        "wait", "lock", "unlock",
+        "wait", "lock", "unlock", "attachNamed", "list",
     ]
 
     /// Its place in ``kinds``.
@@ -43,6 +43,8 @@ extension Request {
         case .wait: 27
         case .lock: 28
         case .unlock: 29
+        case .attachNamed: 30
+        case .list: 31
         }
     }
 }

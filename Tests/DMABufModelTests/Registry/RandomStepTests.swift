@@ -14,7 +14,7 @@ struct RandomSteps {
     private var seen: UInt64 = 0
     private var inode: UInt64 = 100
     private var counts: [(BufferID, Generation)] = []
-    private var requests: UInt32 = 0
+    private var requests: UInt64 = 0
     private var known: [(ClientID, AttachmentID)] = []
     private var locks: [(ClientID, LockNumber)] = []
     private var pending: [FenceID] = []
@@ -134,7 +134,11 @@ struct RandomSteps {
     private mutating func request() -> Request {
         let id = buffer()
         switch below(36) {
-        case 0...2: return .register(id, Registration(backing: backing(), kept: one(of: Kept.self)))
+        case 0...2:
+            let name = below(2) == 0 ? "n\(below(3))" : nil
+            return .register(id, Registration(backing: backing(), kept: one(of: Kept.self), name: name))
+        case 3 where below(3) == 0: return .list(from: UInt32(below(3)))
+        case 3 where below(3) == 0: return .attachNamed("n\(below(3))", uid: nil, AttachTerms(.read))
         case 3: return below(4) == 0 ? .withdraw(id) : .lookup("n\(below(3))", uid: nil)
         case 4: return .name(id, "n\(below(3))")
         case 5: return .share(id, Share(below(2) == 0 ? .everyone : .group(UInt32(below(3))), rights()))

@@ -9,7 +9,7 @@ struct Story {
     var registry: Registry
     var now = Instant(nanoseconds: 0)
     private var effects = Effects()
-    private var requests: UInt32 = 0
+    private var requests: UInt64 = 0
 
     init(_ limits: Limits = Limits()) { registry = Registry(limits: limits) }
 

@@ -4,8 +4,9 @@
 //
 // A fence is pending, then ok, error or owner-dead, once and for good. It carries its own deadline (2 s unless it says
 // otherwise, at most 10 s), after which it is an error. The death of its owner ends an eventfd, which nobody else could
-// signal, and leaves a sync_file to be waited for; one that does not end in time makes its buffer suspect. A bad end is
-// sticky: it is latched for its class, survives merges, and is made good only by a later write that ends well.
+// signal, and leaves a sync_file or a pidfd to be waited for; one that does not end in time makes its buffer suspect.
+// A bad end is sticky: it is latched for its class, survives merges, and is made good only by a later write that ends
+// well.
 
 extension Registry {
     private static let timedOut = FenceStatus.error(110)
@@ -146,7 +147,8 @@ extension Registry {
     mutating func waitExpired(_ slot: Slot) {
         waits[slot].timer = nil
         let all = bufferFences.slots(of: buffers[waits[slot].buffer].fences)
-        refuse(wait: slot, .timedOut(waitingFor: all.filter { covers(waits[slot], fences[$0]) }.map { fences[$0].id }))
+        let late = all.filter { covers(waits[slot], fences[$0]) }.prefix(FenceID.listLimit)
+        refuse(wait: slot, .timedOut(waitingFor: late.map { fences[$0].id }))
     }
 
     func checkWaits(_ asker: Asker) throws(Refusal) {

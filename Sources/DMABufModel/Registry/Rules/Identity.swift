@@ -57,6 +57,6 @@ extension Registry {
     func holders(of buffer: Slot, asSeenBy client: Slot?, where isMeant: (Attachment) -> Bool) -> [Holder] {
         bufferAttachments.slots(of: buffers[buffer].attachments)
             .filter { isMeant(attachments[$0]) }
-            .map { holder($0, asSeenBy: client) }
+            .prefix(Holder.listLimit).map { holder($0, asSeenBy: client) }
     }
 }

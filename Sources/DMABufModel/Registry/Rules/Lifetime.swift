@@ -15,6 +15,7 @@ extension Registry {
         try check(.buffers, 1, of: user)
         try check(.bytes, backing.byteCount, of: user)
         try check(.descriptors, UInt64(backing.descriptorCount), of: user)
+        if let name = registration.name { try checkName(name, of: user) }
         charge(.buffers, 1, to: user)
         charge(.bytes, backing.byteCount, to: user)
         charge(.descriptors, UInt64(backing.descriptorCount), to: user)
@@ -22,6 +23,7 @@ extension Registry {
             Buffer(id: id, user: user, owner: asker.client, kept: registration.kept, backing: backing))
         bufferSlots[id] = slot
         ownedLinks.append(slot, to: &clients[asker.client].owned)
+        if let name = registration.name { addName(name, to: slot) }
         return .registered(id, .first)
     }
 

@@ -151,7 +151,7 @@ extension Registry {
         let late = bufferAttachments.slots(of: buffers[buffer].attachments).filter { attachments[$0].owesMove }
         switch move.terms.late {
         case .abort:
-            let holders = late.map { holder($0, asSeenBy: move.mover) }
+            let holders = late.prefix(Holder.listLimit).map { holder($0, asSeenBy: move.mover) }
             endMove(of: buffer, .aborted(.late(holders)))
         case .cutOff:
             for slot in late { cutOff(slot) }
@@ -163,9 +163,9 @@ extension Registry {
     /// It loses the access, and may map the new generation.
     private mutating func cutOff(_ slot: Slot) {
         let buffer = attachments[slot].buffer
-        guard let mover = buffers[buffer].move?.mover else { return }
-        let late = holder(slot, asSeenBy: mover)
-        buffers[buffer].move?.cutOff.append(late)
+        guard let move = buffers[buffer].move else { return }
+        let late = holder(slot, asSeenBy: move.mover)
+        if move.cutOff.count < Holder.listLimit { buffers[buffer].move?.cutOff.append(late) }
         attachments[slot].owesMove = false
         attachments[slot].state = .revoked
         loseAccesses(slot)

@@ -14,6 +14,15 @@ extension Registry {
         if let excess = excess(resource, amount, of: user) { throw .overQuota(excess) }
     }
 
+    /// Throws unless a buffer of so many bytes may be registered: asked before it is made.
+    public func checkRoom(for byteCount: UInt64, by client: ClientID) throws(Refusal) {
+        guard let slot = clientSlots[client] else { return }
+        let user = clients[slot].user
+        try check(.buffers, 1, of: user)
+        try check(.bytes, byteCount, of: user)
+        try check(.descriptors, 1, of: user)
+    }
+
     mutating func charge(_ resource: Resource, _ amount: UInt64, to user: Slot) {
         users[user].ledger[resource] += amount
         used[resource] += amount

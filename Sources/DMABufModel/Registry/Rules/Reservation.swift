@@ -135,6 +135,7 @@ extension Registry {
         let buffer = attachments[try findUsable(id, asker)].buffer
         let listed = bufferFences.slots(of: buffers[buffer].fences)
             .filter { fences[$0].usage <= usage && !fences[$0].isSuperseded }
+            .prefix(FenceID.listLimit)
         return .snapshot(summary(of: buffer, usage).status, listed.map { fences[$0].id })
     }
 

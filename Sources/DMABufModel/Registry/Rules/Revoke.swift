@@ -145,7 +145,9 @@ extension Registry {
         }
         let asker = revocations[slot].asker.flatMap { clientSlots[$0] }
         for attachment in asked(by: slot) {
-            revocations[slot].unconfirmed.append(holder(attachment, asSeenBy: asker))
+            if revocations[slot].unconfirmed.count < Holder.listLimit {
+                revocations[slot].unconfirmed.append(holder(attachment, asSeenBy: asker))
+            }
             attachments[attachment].revocation = nil
             lose(attachment, revocations[slot].terms.isFinal ? .dead : .revoked, isTold: true)
             if revocations[slot].terms.cutsOff { doom(attachments[attachment].client, revocations[slot].farewell) }

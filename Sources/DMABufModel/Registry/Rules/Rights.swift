@@ -72,33 +72,6 @@ extension Registry {
         guard clients[asker.client].user == buffers[found.buffer].user else { throw .notTheOwner }
         return found.buffer
     }
-}
-
-// Rule: names.
-//
-// A name belongs to the uid that gave it and leads to one buffer. It resolves for whoever has any right on the buffer
-// without a token; for others there is none.
-
-extension Registry {
-    mutating func name(_ id: BufferID, _ name: String, _ asker: Asker) throws(Refusal) -> Answer {
-        let buffer = try findOwned(id, asker)
-        guard !buffers[buffer].isWithdrawn else { throw .bufferEnded }
-        guard !name.isEmpty, name.utf8.count <= 255 else { throw .malformed }
-        let key = NameKey(uid: users[buffers[buffer].user].uid, name: name)
-        guard names[key] == nil else { throw .nameTaken }
-        guard buffers[buffer].names.count < Int(limits.namesPerBuffer) else {
-            throw .tooMany(.names, limit: limits.namesPerBuffer)
-        }
-        names[key] = buffer
-        buffers[buffer].names.append(name)
-        return .done
-    }
-
-    func lookup(_ name: String, _ uid: UInt32?, _ asker: Asker) throws(Refusal) -> Answer {
-        let key = NameKey(uid: uid ?? clients[asker.client].identity.uid, name: name)
-        guard let buffer = names[key], !plainRights(of: asker.client, on: buffer).isEmpty else { throw .noSuchBuffer }
-        return .found(buffers[buffer].id, buffers[buffer].generation)
-    }
 
     /// A second share for the same audience replaces the first; one without rights takes it back for what comes.
     mutating func share(_ id: BufferID, _ share: Share, _ asker: Asker) throws(Refusal) -> Answer {
@@ -109,23 +82,5 @@ extension Registry {
         }
         buffers[buffer].shares = share.rights.isEmpty ? others : others + [share]
         return .done
-    }
-
-    mutating func forgetNames(of buffer: Slot) {
-        let uid = users[buffers[buffer].user].uid
-        for name in buffers[buffer].names { names[NameKey(uid: uid, name: name)] = nil }
-        buffers[buffer].names = []
-    }
-
-    func inspect(_ id: BufferID, _ token: TokenID?, _ asker: Asker) throws(Refusal) -> Answer {
-        let buffer = try findBuffer(id, needing: .inspect, showing: token, asker).buffer
-        let all = bufferAttachments.slots(of: buffers[buffer].attachments)
-        return .inspected(
-            Inspection(
-                generation: buffers[buffer].generation, backing: buffers[buffer].backing, kept: buffers[buffer].kept,
-                isMoving: buffers[buffer].move != nil,
-                holders: all.map { Holder(attachments[$0].id, clients[attachments[$0].client].id) },
-                quarantined: bufferQuarantine.slots(of: buffers[buffer].quarantine).map { quarantined[$0].generation },
-                fences: summary(of: buffer, .bookkeep)))
     }
 }

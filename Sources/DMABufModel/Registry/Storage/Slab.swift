@@ -41,6 +41,11 @@ struct Slab<Element: Sendable>: Sendable {
         }
     }
 
+    /// One past the last slot that was ever used.
+    var end: Slot { Slot(elements.count) }
+
+    func contains(_ slot: Slot) -> Bool { slot >= 0 && slot < end && isUsed[Int(slot)] }
+
     /// Every slot in use, in order. For walks over everything.
     var slots: [Slot] { isUsed.indices.filter { isUsed[$0] }.map(Slot.init) }
 }

@@ -18,6 +18,8 @@ public enum Answer: Hashable, Sendable {
     case locked(LockNumber, until: Instant)
     case tokenWithdrawn(tokens: Int, attachments: Int)
     case inspected(Inspection)
+    /// `next` continues the list; 0 ends it. A part may be empty.
+    case listed([Listing], next: UInt32)
 }
 
 /// OK, REVOKED (may come back), DEAD (never), as VFIO has them.
@@ -63,31 +65,11 @@ public struct Holder: Hashable, Sendable {
     public var attachment: AttachmentID
     public var client: ClientID?
 
+    /// So many are named at most; who is in the way of a thousand needs no more.
+    public static let listLimit = 64
+
     public init(_ attachment: AttachmentID, _ client: ClientID?) {
         self.attachment = attachment
         self.client = client
-    }
-}
-
-public struct Inspection: Hashable, Sendable {
-    public var generation: Generation
-    public var backing: Backing
-    public var kept: Kept
-    public var isMoving: Bool
-    public var holders: [Holder]
-    public var quarantined: [Generation]
-    public var fences: FenceSummary
-
-    public init(
-        generation: Generation, backing: Backing, kept: Kept, isMoving: Bool, holders: [Holder],
-        quarantined: [Generation], fences: FenceSummary
-    ) {
-        self.generation = generation
-        self.backing = backing
-        self.kept = kept
-        self.isMoving = isMoving
-        self.holders = holders
-        self.quarantined = quarantined
-        self.fences = fences
     }
 }

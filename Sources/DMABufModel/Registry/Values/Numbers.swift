@@ -18,6 +18,8 @@ public struct Generation: Hashable, Comparable, Sendable {
 
     public static let first = Generation(1)
     public var next: Generation { Generation(rawValue + 1) }
+    /// Of a generation that is not the first.
+    public var previous: Generation { Generation(rawValue - 1) }
     public static func < (older: Generation, newer: Generation) -> Bool { older.rawValue < newer.rawValue }
 }
 
@@ -36,6 +38,8 @@ public struct AttachmentID: Hashable, Sendable {
 /// A fence in a reservation. Never given twice.
 public struct FenceID: Hashable, Sendable {
     public let rawValue: UInt64
+    /// So many are named at most.
+    public static let listLimit = 1024
     public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 }
 
@@ -59,6 +63,6 @@ public struct TokenID: Hashable, Sendable {
 
 /// The number that a client gives its request; the answer carries it back.
 public struct RequestNumber: Hashable, Sendable {
-    public let rawValue: UInt32
-    public init(_ rawValue: UInt32) { self.rawValue = rawValue }
+    public let rawValue: UInt64
+    public init(_ rawValue: UInt64) { self.rawValue = rawValue }
 }

@@ -16,9 +16,13 @@ public enum Request: Hashable, Sendable {
     case makeToken(TokenID, BufferID, TokenTerms)
     case withdrawToken(TokenID)
     case inspect(BufferID, token: TokenID?)
+    /// The buffers that the asker may see, some at a time; 0 begins.
+    case list(from: UInt32)
 
     // Attach.
     case attach(BufferID, AttachTerms)
+    /// A look-up and an attach in one.
+    case attachNamed(String, uid: UInt32?, AttachTerms)
     /// The descriptor of the present generation, after a move or a revocation that may come back.
     case map(AttachmentID)
     case detach(AttachmentID)
@@ -51,4 +55,30 @@ public enum Request: Hashable, Sendable {
     case wait(AttachmentID, Usage, within: Interval)
     case lock([BufferID], within: Interval, lasting: Interval)
     case unlock(LockNumber)
+}
+
+extension Request {
+    /// The same request with other numbers for its tokens: a client sends secrets, the rules know hashes.
+    public func mappingTokens(_ map: (TokenID) -> TokenID) -> Request {
+        switch self {
+        case .makeToken(let token, let buffer, var terms):
+            terms.parent = terms.parent.map(map)
+            return .makeToken(map(token), buffer, terms)
+        case .withdrawToken(let token): return .withdrawToken(map(token))
+        case .inspect(let buffer, let token?): return .inspect(buffer, token: map(token))
+        case .attach(let buffer, var terms):
+            terms.token = terms.token.map(map)
+            return .attach(buffer, terms)
+        case .attachNamed(let name, let uid, var terms):
+            terms.token = terms.token.map(map)
+            return .attachNamed(name, uid: uid, terms)
+        case .beginMove(let buffer, let generation, var terms):
+            terms.token = terms.token.map(map)
+            return .beginMove(buffer, generation, terms)
+        case .revoke(let buffer, var terms):
+            terms.token = terms.token.map(map)
+            return .revoke(buffer, terms)
+        default: return self
+        }
+    }
 }

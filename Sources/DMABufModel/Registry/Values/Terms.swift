@@ -23,10 +23,13 @@ public enum Mobility: UInt8, Hashable, CaseIterable, Sendable {
 public struct Registration: Hashable, Sendable {
     public var backing: Backing
     public var kept: Kept
+    /// Its first name; a buffer needs none.
+    public var name: String?
 
-    public init(backing: Backing, kept: Kept = .lastAttachment) {
+    public init(backing: Backing, kept: Kept = .lastAttachment, name: String? = nil) {
         self.backing = backing
         self.kept = kept
+        self.name = name
     }
 }
 
@@ -64,10 +67,14 @@ public struct MoveTerms: Hashable, Sendable {
     public var token: TokenID?
     /// The mover's own lock on the buffer, if it has one.
     public var lock: LockNumber?
+    /// Where the server is to put it: an exporter, in the grammar of the tool. The rules do not look at it.
+    public var placement: String?
 
     public init(
-        within: Interval, late: Late = .abort, copier: Copier = .mover, token: TokenID? = nil, lock: LockNumber? = nil
+        within: Interval, late: Late = .abort, copier: Copier = .mover, token: TokenID? = nil,
+        lock: LockNumber? = nil, placement: String? = nil
     ) {
+        self.placement = placement
         self.within = within
         self.late = late
         self.copier = copier
@@ -102,12 +109,14 @@ public struct RevokeTerms: Hashable, Sendable {
 }
 
 public struct FenceTerms: Hashable, Sendable {
-    /// What the descriptor is. The two differ in what the death of the promiser means.
+    /// What the descriptor is. The kinds differ in what the death of the promiser means.
     public enum Kind: UInt8, Hashable, CaseIterable, Sendable {
         /// A device may go on writing after its owner's death, so it is waited for.
-        case syncFile
+        case syncFile = 1
         /// Only its owner could have signalled it.
         case eventFD
+        /// The work of a process, which ends with it, whoever promised it.
+        case pidFD
     }
 
     /// The client's own number for a timeline; (client, timeline) is the kernel's fence context.

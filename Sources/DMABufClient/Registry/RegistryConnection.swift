@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import DMABuf
+import DMABufConnection
+public import DMABufModel
+public import DMABufSystem
+public import DMABufWire
+import SystemPackage
+
+/// One client of the registry, and its calling thread: each request is sent and its answer awaited here. What the
+/// registry says unasked meanwhile is kept, in order, for ``nextNotice(until:)``.
+///
+/// Its end is this client's death: attachments end, locks are released, moves are aborted.
+public struct RegistryConnection: ~Copyable {
+    private var connection: Connection
+    private var notices: [Notice] = []
+    public let joined: Joined
+
+    /// Connects to the registry at `path`, checks that it is this user's or root's, and joins.
+    public init(at path: String? = RegistryAddress.standard, until deadline: Deadline) throws(RegistryError) {
+        guard let path else { throw .noRegistry(path: nil, nil) }
+        try self.init(Self.connect(to: path, until: deadline), until: deadline)
+    }
+
+    private static func connect(to path: String, until deadline: Deadline) throws(RegistryError) -> UnixSocket {
+        do throws(Errno) {
+            let socket = try UnixSocket.connect(to: path, until: deadline)
+            let user = try socket.peer.user
+            if user == 0 || user == OwnProcess.userID { return socket }
+            throw Errno.notPermitted
+        } catch {
+            throw error == .notPermitted ? .untrusted(path: path) : .noRegistry(path: path, error)
+        }
+    }
+
+    /// Joins over a connected socket.
+    public init(_ socket: consuming UnixSocket, until deadline: Deadline) throws(RegistryError) {
+        var connection = Connection(socket)
+        do throws(ConnectionError) {
+            let hello = try connection.exchangeHello(.registry, until: deadline)
+            guard hello.features.contains(.registry) else {
+                throw connection.end(.unexpected, .unexpected("a peer that is no registry"))
+            }
+            try connection.send(.join(Join()), until: deadline)
+            guard case .joined(let joined) = try connection.receive(until: deadline).envelope.message else {
+                throw connection.end(.unexpected, .unexpected("another answer to join"))
+            }
+            self.joined = joined
+        } catch { throw .connection(error) }
+        self.connection = connection
+    }
+
+    // MARK: Asking
+
+    /// A request that brings no descriptor and is answered with none.
+    @discardableResult
+    public mutating func ask(_ request: Request, until deadline: Deadline) throws(RegistryError) -> Answer {
+        let reply = try exchange(.request(request), DescriptorList(), until: deadline)
+        guard case .answer(let answer) = reply.envelope.message else { throw unexpected(reply.envelope) }
+        return answer
+    }
+
+    /// Registers a buffer. The caller keeps its own descriptors.
+    public mutating func register(
+        _ buffer: DescribedBuffer, kept: Kept = .lastAttachment, name: String? = nil, until deadline: Deadline
+    ) throws(RegistryError) -> (BufferID, Generation) {
+        let message = Message.register(NewBuffer(buffer.memories, kept: kept, name: name))
+        let reply = try exchange(message, try duplicates(of: buffer), until: deadline)
+        guard case .answer(.registered(let id, let generation)) = reply.envelope.message else {
+            throw unexpected(reply.envelope)
+        }
+        return (id, generation)
+    }
+
+    /// Has the registry make a buffer, with the exporter of that name or the best it has, and register it.
+    public mutating func allocate(
+        _ request: BufferRequest, from exporter: String? = nil, kept: Kept = .lastAttachment, name: String? = nil,
+        until deadline: Deadline
+    ) throws(RegistryError) -> (BufferID, Generation) {
+        let message = Message.allocate(Allocation(request, exporter: exporter, kept: kept, name: name))
+        let reply = try exchange(message, DescriptorList(), until: deadline)
+        guard case .answer(.registered(let id, let generation)) = reply.envelope.message else {
+            throw unexpected(reply.envelope)
+        }
+        return (id, generation)
+    }
+
+    /// Attaches: what comes back is checked as if a stranger had sent it.
+    public mutating func attach(
+        _ name: String, of user: UInt32? = nil, _ terms: AttachTerms, until deadline: Deadline
+    ) throws(RegistryError) -> AttachedBuffer {
+        try granted(.attachNamed(name, uid: user, terms), until: deadline)
+    }
+
+    public mutating func attach(
+        _ buffer: BufferID, _ terms: AttachTerms, until deadline: Deadline
+    ) throws(RegistryError) -> AttachedBuffer {
+        try granted(.attach(buffer, terms), until: deadline)
+    }
+
+    /// The present generation, after a move or a revocation that was taken back.
+    public mutating func map(_ attachment: AttachmentID, until deadline: Deadline) throws(RegistryError)
+        -> AttachedBuffer
+    {
+        try granted(.map(attachment), until: deadline)
+    }
+
+    public mutating func inspect(_ buffer: BufferID, token: TokenID? = nil, until deadline: Deadline)
+        throws(RegistryError) -> InspectedBuffer
+    {
+        let reply = try exchange(.request(.inspect(buffer, token: token)), DescriptorList(), until: deadline)
+        guard case .inspected(let inspected) = reply.envelope.message else { throw unexpected(reply.envelope) }
+        return inspected
+    }
+
+    /// Adds a fence in a slot that was reserved.
+    public mutating func add(
+        _ fence: Fence, to attachment: AttachmentID, _ terms: FenceTerms, lock: LockNumber? = nil,
+        until deadline: Deadline
+    ) throws(RegistryError) -> FenceID {
+        let reply = try exchange(
+            .request(.addFence(attachment, terms, lock: lock)), try duplicate(of: fence), until: deadline)
+        guard case .answer(.fenceAdded(let id)) = reply.envelope.message else { throw unexpected(reply.envelope) }
+        return id
+    }
+
+    /// Says that an access has ended and the memory is unmapped; `fence` ends the work that is still under way.
+    public mutating func acknowledge(
+        _ attachment: AttachmentID, _ generation: Generation, ending fence: (Fence, FenceTerms)? = nil,
+        until deadline: Deadline
+    ) throws(RegistryError) {
+        let message = Message.request(.acknowledge(attachment, generation, ending: fence?.1))
+        let descriptors = try fence.map { (fence) throws(RegistryError) in try duplicate(of: fence.0) }
+        let reply = try exchange(message, descriptors ?? DescriptorList(), until: deadline)
+        guard case .answer(.done) = reply.envelope.message else { throw unexpected(reply.envelope) }
+    }
+
+    /// The mover's new memory takes the place of `generation`.
+    public mutating func commitMove(
+        of buffer: BufferID, from generation: Generation, to memory: DescribedBuffer, until deadline: Deadline
+    ) throws(RegistryError) {
+        let message = Message.commitMove(NewGeneration(of: buffer, from: generation, memory.memories))
+        let reply = try exchange(message, try duplicates(of: memory), until: deadline)
+        guard case .answer(.done) = reply.envelope.message else { throw unexpected(reply.envelope) }
+    }
+
+    /// What the registry says unasked; nil at the deadline.
+    public mutating func nextNotice(until deadline: Deadline) throws(RegistryError) -> Notice? {
+        if !notices.isEmpty { return notices.removeFirst() }
+        do throws(ConnectionError) {
+            let incoming = try connection.receive(until: deadline)
+            guard case .notice(let notice) = incoming.envelope.message else {
+                throw connection.end(.unexpected, .unexpected("an answer that nobody waits for"))
+            }
+            return notice
+        } catch {
+            if error == .deadline { return nil }
+            throw .connection(error)
+        }
+    }
+}
+
+extension RegistryConnection {
+    private mutating func granted(_ request: Request, until deadline: Deadline) throws(RegistryError) -> AttachedBuffer
+    {
+        var reply = try exchange(.request(request), DescriptorList(), until: deadline)
+        guard case .granted(let grant) = reply.envelope.message else { throw unexpected(reply.envelope) }
+        do throws(DMABufError) { return try AttachedBuffer(grant, &reply.descriptors) } catch { throw .local(error) }
+    }
+
+    /// Sends, and waits for the answer of that number. A refusal is thrown.
+    private mutating func exchange(
+        _ message: Message, _ descriptors: borrowing DescriptorList, until deadline: Deadline
+    ) throws(RegistryError) -> Incoming {
+        let reply: Incoming
+        do throws(ConnectionError) {
+            reply = try answer(to: try connection.send(message, with: descriptors, until: deadline), until: deadline)
+        } catch { throw .connection(error) }
+        switch reply.envelope.message {
+        case .answer(.refused(let refusal)): throw .ruledOut(refusal)
+        case .refused(let refusal): throw .refused(refusal)
+        default: return reply
+        }
+    }
+
+    /// Notices that come before it are kept. An answer to a request whose wait was given up is nobody's.
+    private mutating func answer(to serial: UInt64, until deadline: Deadline) throws(ConnectionError) -> Incoming {
+        while true {
+            let incoming = try connection.receive(until: deadline)
+            if case .notice(let notice) = incoming.envelope.message {
+                notices.append(notice)
+            } else if incoming.envelope.serial == serial {
+                return incoming
+            }
+        }
+    }
+
+    private mutating func unexpected(_ envelope: Envelope) -> RegistryError {
+        .connection(connection.end(.unexpected, .unexpected("another kind of answer")))
+    }
+
+    private func duplicates(of buffer: DescribedBuffer) throws(RegistryError) -> DescriptorList {
+        var list = DescriptorList()
+        do throws(DMABufError) {
+            for memory in buffer.memory { list.append(try memory.duplicateDescriptor()) }
+        } catch { throw .local(error) }
+        return list
+    }
+
+    private func duplicate(of fence: Fence) throws(RegistryError) -> DescriptorList {
+        var list = DescriptorList()
+        do throws(DMABufError) { list.append(try fence.duplicateDescriptor()) } catch { throw .local(error) }
+        return list
+    }
+}
+
+extension DescribedBuffer {
+    var memories: Memories { Memories(kind == .dmaBuf ? .dmaBuf : .memfd, description) }
+}

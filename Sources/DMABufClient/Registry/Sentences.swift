@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import DMABufModel
+
+/// A refusal in words: which rule, and who is in the way.
+extension Refusal {
+    public var sentence: String {
+        switch self {
+        case .stale(let current): "that generation is over: the buffer is at generation \(current.rawValue)"
+        case .overflowUID: "the user is one that this namespace does not know"
+        case .numberTaken: "there is such a token already"
+        case .noSuchBuffer: "there is no such buffer"
+        case .noSuchAttachment: "there is no such attachment"
+        case .noSuchToken: "there is no such token"
+        case .forbidden(let missing): "the right to \(missing.words) is missing"
+        case .notTheOwner: "only the buffer's owner may do that"
+        case .tokenTooWide(let rights): "the token it comes from does not carry the right to \(rights.words)"
+        case .nameTaken: "the name is taken"
+        case .bufferEnded: "the buffer is over"
+        case .quarantined(let suspects):
+            "the buffer is in quarantine: work that a dead client submitted may still be writing\(suspects.words(", held by"))"
+        case .revoked: "the attachment was revoked"
+        case .dead: "the attachment was revoked for good"
+        case .notInAccess: "no access is under way"
+        case .malformed: "a value makes no sense there"
+        default: sentenceOfLater
+        }
+    }
+
+    private var sentenceOfLater: String {
+        switch self {
+        case .pinned(let holders): "the buffer is pinned\(holders.words(" by"))"
+        case .moving: "the buffer is being moved"
+        case .notMoving: "the buffer is not being moved, or not ready for that"
+        case .notTheMover: "another client moves the buffer"
+        case .notOwed(let current):
+            "nobody waits for that answer any more: the buffer is at generation \(current.rawValue)"
+        case .twoInQuarantine(let suspects):
+            "two old generations have not been let go yet\(suspects.words(" by"))"
+        case .wrongSize(let expected): "the new memory must have \(expected) bytes"
+        case .sameMemory: "the new memory is the old memory"
+        case .beingRevoked: "the attachment is being revoked already"
+        case .notReserved: "no slot was reserved for the fence"
+        case .noSlots(let limit): "the buffer has room for \(limit) fences at most"
+        case .notLater(let point): "the timeline is at point \(point) already"
+        case .tooLong(let limit): "that is too long: at most \(limit.nanoseconds / 1_000_000) ms"
+        case .timedOut(let fences): "\(fences.count) fence(s) did not end in time"
+        case .locked(let number): "the buffer is locked (lock \(number.rawValue))"
+        case .holdsLock(let number): "this client has or waits for lock \(number.rawValue) already"
+        case .lockEnded: "the lock is over"
+        case .lockTimedOut(let number):
+            "the lock was not to be had in time: "
+                + (number.map { "lock \($0.rawValue) was in the way" } ?? "a move was in the way")
+        case .overQuota(let excess): excess.sentence
+        case .tooMany(let what, let limit): "there may be \(limit) \(what) at most"
+        default: "\(self)"
+        }
+    }
+
+    /// What a person can do about it, where there is something.
+    public var remedy: String? {
+        switch self {
+        case .noSuchBuffer: "see which there are: dmabuf-share list"
+        case .pinned: "wait until they unpin it, or revoke them: dmabuf-share revoke"
+        case .overQuota: "let go of what is not needed, or raise the limit of the registry"
+        case .forbidden: "ask the owner to share it with you, or for a token"
+        case .nameTaken: "choose another name, or remove the other buffer: dmabuf-share remove"
+        default: nil
+        }
+    }
+}
+
+extension QuotaExcess {
+    fileprivate var sentence: String {
+        "over the limit of \(resource): \(limit) in all, \(remaining) left, \(share) of them this user's, "
+            + "shared by \(users) user(s); most has user \(largest)"
+    }
+}
+
+extension [Holder] {
+    fileprivate func words(_ beginning: String) -> String {
+        if isEmpty { return "" }
+        let names = prefix(4).map { holder in
+            "attachment \(holder.attachment.rawValue)" + (holder.client.map { " of client \($0.rawValue)" } ?? "")
+        }
+        return beginning + " " + names.joined(separator: ", ") + (count > 4 ? " and \(count - 4) more" : "")
+    }
+}
+
+extension Rights {
+    /// Each right by its name, the lowest bit first.
+    public static let named: [(name: String, right: Rights)] = [
+        ("read", .attachRead), ("write", .attachWrite), ("fence", .fence), ("pin", .pin), ("move", .move),
+        ("revoke", .revoke), ("delegate", .delegate), ("inspect", .inspect),
+    ]
+
+    public var words: String { Self.named.filter { contains($0.right) }.map(\.name).joined(separator: ", ") }
+}

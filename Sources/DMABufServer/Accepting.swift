@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufModel
+import DMABufSystem
+import DMABufWire
+import Logging
+import SystemPackage
+
+extension RegistryServer {
+    /// So many at a time, so that who is here already is served in between.
+    private static let acceptedAtOnce = 64
+
+    mutating func acceptAll() {
+        for _ in 0..<Self.acceptedAtOnce {
+            do throws(Errno) {
+                guard let socket = try listener.tryAccept() else { return }
+                accept(socket)
+            } catch {
+                log.warning("a connection was turned away", metadata: ["error": "\(error)"])
+                guard spare.turnAway(from: listener) else { return }
+            }
+        }
+    }
+
+    private mutating func accept(_ socket: consuming UnixSocket) {
+        do throws(Errno) {
+            let identity = try PeerIdentity(of: socket)
+            counters.connections += 1
+            guard greetings.hasRoom(for: identity.user) else { return }
+            let client = clients.add(socket, identity)
+            greetings.add(client.number, of: client.identity.user, at: now)
+            try poller.add(client.socket.descriptor, token: EventToken.client(client.number).rawValue)
+            try poller.add(client.identity.pidfd.descriptor, token: EventToken.process(client.number).rawValue)
+            say(.hello(Hello(features: .registry)), 1, to: client)
+        } catch {
+            // It has ended already, or there is no room to watch it: nobody has been promised anything.
+            log.debug("a connection was not taken", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Those whose time to say hello and join is over.
+    mutating func dropSilent() {
+        while let number = greetings.popDue(at: now) {
+            guard let client = clients[number], client.id == nil else { continue }
+            part(client, .deadline, "no hello and join within a second")
+        }
+    }
+
+    /// A client's first request.
+    mutating func join(_ client: ClientConnection, _ join: Join, _ serial: UInt64) {
+        let identity = client.identity.asTheRulesKnowIt
+        do throws(Refusal) {
+            effects.removeAll()
+            let id = try registry.connect(identity, at: now, into: &effects)
+            clients.join(client, as: id)
+            greetings.remove(of: identity.uid)
+        } catch {
+            return part(client, .unserved, "\(error)")
+        }
+        guard let id = client.id, let secret = try? SecureRandom.bits128() else {
+            return part(client, .unserved, "no random numbers")
+        }
+        let joined = Joined(client: id, secret: Secret(high: secret.0, low: secret.1), run: run)
+        log.debug(
+            "joined", metadata: ["client": "\(id.rawValue)", "uid": "\(identity.uid)", "pid": "\(identity.pid)"])
+        say(.joined(joined), serial, to: client)
+    }
+}
+
+extension PeerIdentity {
+    fileprivate var asTheRulesKnowIt: Identity { Identity(uid: user, gids: groups + [group], pid: process) }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufModel
+import DMABufSystem
+import DMABufWire
+import SystemPackage
+
+// Rule: what is admitted.
+//
+// Each descriptor is what it is called, by the kernel's word and before anything else is called on it; memory can be
+// written through it, and a memfd cannot shrink; the description lies inside the real sizes.
+
+extension RegistryServer {
+    mutating func admit(_ buffer: NewBuffer, _ descriptors: inout DescriptorList) throws(DMABufError) -> Request {
+        let entry = try admit(buffer.memories, &descriptors)
+        arriving.memory = entry
+        let number: (UInt64, UInt64)
+        do throws(Errno) { number = try SecureRandom.bits128() } catch {
+            throw .system("make a buffer's number", error)
+        }
+        return .register(
+            BufferID(high: number.0, low: number.1),
+            Registration(backing: entry.backing, kept: buffer.kept, name: buffer.name))
+    }
+
+    mutating func admit(_ next: NewGeneration, _ descriptors: inout DescriptorList) throws(DMABufError) -> Request {
+        let entry = try admit(next.memories, &descriptors)
+        arriving.memory = entry
+        arriving.generation = GenerationKey(buffer: next.buffer, generation: next.generation.next)
+        if let fence = next.fence { arriving.fence = try admitFence(fence.kind, &descriptors) }
+        return .commitMove(next.buffer, next.generation, entry.backing, fence: next.fence)
+    }
+
+    func admit(_ memories: Memories, _ descriptors: inout DescriptorList) throws(DMABufError)
+        -> MemoryTable.Entry
+    {
+        var memory: [DMABuffer] = []
+        for _ in memories.description.sizes {
+            guard let descriptor = descriptors.takeFirst() else {
+                throw DMABufError(.notADMABuf, "a descriptor is missing")
+            }
+            let buffer = try DMABuffer(adopting: descriptor)
+            guard buffer.kind == memories.kind.kind else {
+                throw DMABufError(.notADMABuf, "a \(buffer.kind.rawValue) came as a \(memories.kind)")
+            }
+            guard buffer.isWritable else {
+                throw DMABufError(.notADMABuf, "a \(buffer.kind.rawValue) that can only be read is not shared")
+            }
+            memory.append(buffer)
+        }
+        _ = try DescribedBuffer(memories.description, memory: memory)
+        return MemoryTable.Entry(memory: memory, memories: memories, baseline: 1)
+    }
+
+    func admitFence(_ kind: FenceTerms.Kind, _ descriptors: inout DescriptorList) throws(DMABufError) -> Fence {
+        guard let descriptor = descriptors.takeFirst() else {
+            throw DMABufError(.notADMABuf, "a fence's descriptor is missing")
+        }
+        let fence = try Fence(adopting: descriptor)
+        guard fence.kind == kind.kind else {
+            throw DMABufError(.notADMABuf, "a \(fence.kind.rawValue) came as a \(kind.kind.rawValue)")
+        }
+        return fence
+    }
+}
+
+extension MemoryTable.Entry {
+    /// What the rules know of it. Of several memories the first one's inode stands for all.
+    var backing: Backing {
+        Backing(
+            inode: memory[0].inode, byteCount: memory.reduce(0) { $0 &+ $1.byteCount },
+            descriptorCount: UInt32(memory.count), provesRelease: memory.allSatisfy { $0.provesRelease(isOurs: isOurs) }
+        )
+    }
+}
+
+extension DMABuffer {
+    /// Whether a count back at its baseline proves that nobody reaches the memory any more. It does for dma-heaps, and for
+    /// a udmabuf of ours, whose memfd was closed at once; a client's may still have its memfd. A DRM driver's buffer can be
+    /// imported into its own device without being counted.
+    fileprivate func provesRelease(isOurs: Bool) -> Bool {
+        kind == .dmaBuf && (Self.heaps.contains(exporterName) || isOurs && exporterName == "udmabuf")
+    }
+
+    /// As the heaps' drivers name themselves, which nobody else can.
+    private static let heaps: Set<String> = [
+        "system", "system_cc_shared", "reserved", "linux,cma", "default-pool", "default_cma_region",
+    ]
+}
+
+extension MemoryKind {
+    var kind: DMABuffer.Kind {
+        switch self {
+        case .dmaBuf: .dmaBuf
+        case .memfd: .memfd
+        }
+    }
+}
+
+extension FenceTerms.Kind {
+    fileprivate var kind: Fence.Kind {
+        switch self {
+        case .syncFile: .syncFile
+        case .eventFD: .eventfd
+        case .pidFD: .pidfd
+        }
+    }
+}
+
+extension DMABufError {
+    var refusalReason: OfferRefusal.Reason {
+        switch code {
+        case .invalid: .description
+        case .unsealed: .unsealed
+        case .notADMABuf: .wrongKind
+        default: .failed
+        }
+    }
+}

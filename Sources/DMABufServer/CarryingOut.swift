@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufModel
+import DMABufWire
+
+/// What the rules said is done, in order.
+extension RegistryServer {
+    mutating func carryOutAll() {
+        // Lent to the walk, so that it is neither copied nor changed under it.
+        var current = Effects(capacity: 0)
+        swap(&current, &effects)
+        for effect in current.list { carryOut(effect) }
+        swap(&current, &effects)
+    }
+
+    /// What came to light goes back into the rules, until nothing is left.
+    mutating func observe() {
+        var next = 0
+        while next < observations.count {
+            let observation = observations[next]
+            next += 1
+            effects.removeAll()
+            registry.observe(observation, at: now, into: &effects)
+            carryOutAll()
+        }
+        observations.removeAll(keepingCapacity: true)
+    }
+
+    mutating func expire() {
+        effects.removeAll()
+        registry.expire(at: now, into: &effects)
+        carryOutAll()
+        observe()
+    }
+
+    private mutating func carryOut(_ effect: Effect) {
+        switch effect {
+        case .answer(let client, let number, let answer): reply(answer, number, to: client)
+        case .notify(let client, let notice): tell(notice, to: client)
+        case .passDescriptor(let buffer, let generation, _, _):
+            passing = GenerationKey(buffer: buffer, generation: generation)
+        case .watchFence(let id): watch(id)
+        case .dropFence(let id): drop(id)
+        case .importFence(let id, let buffer, let generation, let usage):
+            importFence(id, GenerationKey(buffer: buffer, generation: generation), usage)
+        case .startCopy(let buffer, let old, let new): startCopy(buffer, from: old, to: new)
+        case .cancelCopy(let buffer, let generation):
+            cancelCopy(GenerationKey(buffer: buffer, generation: generation))
+        case .verifyRelease(let buffer, let generation):
+            let key = GenerationKey(buffer: buffer, generation: generation)
+            observations.append(.count(buffer, generation, memories.count(of: key, by: counts)))
+        case .release(let buffer, let generation, _):
+            memories[GenerationKey(buffer: buffer, generation: generation)] = nil
+        case .disconnect(let client, let reason): cutOff(client, reason)
+        }
+    }
+
+    private mutating func reply(_ answer: Answer, _ number: RequestNumber, to id: ClientID) {
+        if number == arriving.number { keepArrived(answer) }
+        if holdsBack(answer, number, to: id) { return }
+        guard let client = clients[id] else { return }
+        switch answer {
+        case .attached(let attachment, _, let fences): grant(attachment, fences, isMapped: false, number, client)
+        case .mapped(let attachment, _, let fences): grant(attachment, fences, isMapped: true, number, client)
+        case .inspected(let inspection):
+            let key = GenerationKey(buffer: inspection.listing.buffer, generation: inspection.listing.generation)
+            guard let entry = memories[key] else { return }
+            say(.inspected(InspectedBuffer(inspection, entry.memories)), number.rawValue, to: client)
+        case .refused:
+            counters.refusals += 1
+            say(.answer(answer), number.rawValue, to: client)
+        default: say(.answer(answer), number.rawValue, to: client)
+        }
+    }
+
+    /// The rules have taken the memory that came with the request.
+    private mutating func keepArrived(_ answer: Answer) {
+        switch answer {
+        case .registered(let buffer, let generation):
+            memories[GenerationKey(buffer: buffer, generation: generation)] = arriving.memory.take()
+        case .done: if let key = arriving.generation { memories[key] = arriving.memory.take() }
+        default: break
+        }
+    }
+
+    private mutating func grant(
+        _ attachment: AttachmentID, _ fences: FenceSummary, isMapped: Bool, _ number: RequestNumber,
+        _ client: ClientConnection
+    ) {
+        guard let key = passing.take(), let entry = memories[key] else { return }
+        let grant = Grant(
+            isMapped: isMapped, buffer: key.buffer, attachment: attachment, generation: key.generation, fences: fences,
+            memories: entry.memories)
+        say(.granted(grant), number.rawValue, with: entry.memory, to: client)
+    }
+
+    private mutating func tell(_ notice: Notice, to id: ClientID) {
+        counters.notices += 1
+        guard let client = clients[id] else { return }
+        if say(.notice(notice), 0, to: client) == .sent { observations.append(.delivered(id, notices: 1)) }
+    }
+}

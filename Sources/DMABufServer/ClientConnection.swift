@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufModel
+import DMABufSystem
+import DMABufWire
+
+/// One client: its socket, who it is, how far it has come, and what it has not been able to read yet.
+final class ClientConnection {
+    enum Stage: Equatable {
+        /// Its hello is awaited.
+        case greeting
+        /// It has said hello; its join is awaited.
+        case joining
+        case joined(ClientID)
+    }
+
+    let number: ClientNumber
+    let socket: UnixSocket
+    let identity: PeerIdentity
+    var stage = Stage.greeting
+    var outbox = Outbox()
+    /// Nothing is read from a client that does not read: the edges of its reading are watched instead.
+    var isWaiting = false
+    /// It is gone, or about to be: nothing is said to it any more.
+    var isClosed = false
+
+    init(_ number: ClientNumber, _ socket: consuming UnixSocket, _ identity: consuming PeerIdentity) {
+        self.number = number
+        self.socket = socket
+        self.identity = identity
+    }
+
+    var id: ClientID? { if case .joined(let id) = stage { id } else { nil } }
+}
+
+/// All connections, by the number of their events and by the number that the rules know.
+struct ClientTable {
+    private var connections: [ClientNumber: ClientConnection] = [:]
+    private var joined: [ClientID: ClientConnection] = [:]
+    private var last: UInt64 = 0
+
+    var count: Int { connections.count }
+    var all: [ClientConnection] { Array(connections.values) }
+
+    subscript(number: ClientNumber) -> ClientConnection? { connections[number] }
+    subscript(id: ClientID) -> ClientConnection? { joined[id] }
+
+    mutating func add(_ socket: consuming UnixSocket, _ identity: consuming PeerIdentity) -> ClientConnection {
+        last += 1
+        let client = ClientConnection(ClientNumber(last), socket, identity)
+        connections[client.number] = client
+        return client
+    }
+
+    mutating func join(_ client: ClientConnection, as id: ClientID) {
+        client.stage = .joined(id)
+        joined[id] = client
+    }
+
+    mutating func remove(_ client: ClientConnection) {
+        connections[client.number] = nil
+        if let id = client.id { joined[id] = nil }
+    }
+}

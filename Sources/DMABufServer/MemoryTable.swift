@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufModel
+import DMABufSystem
+import DMABufWire
+
+/// One generation of one buffer.
+struct GenerationKey: Hashable, Sendable {
+    var buffer: BufferID
+    var generation: Generation
+}
+
+/// The memory behind every generation that is not released.
+struct MemoryTable {
+    struct Entry {
+        var memory: [DMABuffer]
+        var memories: Memories
+        /// What the kernel counts when nobody but us holds it.
+        var baseline: Int
+        /// The registry's worker made it: no descriptor of what lies beneath it was ever with a client.
+        var isOurs = false
+    }
+
+    private var entries: [GenerationKey: Entry] = [:]
+
+    var count: Int { entries.count }
+
+    subscript(key: GenerationKey) -> Entry? {
+        get { entries[key] }
+        set { entries[key] = newValue }
+    }
+
+    /// The count of fdinfo, compared with our own references. The highest of a buffer's memories counts.
+    func count(of key: GenerationKey, by counts: borrowing ReferenceCounts) -> Count {
+        guard let entry = entries[key], entry.memories.kind == .dmaBuf else { return .untold }
+        var excess = 0
+        for memory in entry.memory {
+            // What cannot be read is not released.
+            guard let count = try? counts.count(of: memory.descriptor) else { return .raised(by: 1) }
+            excess = max(excess, count - entry.baseline)
+        }
+        return excess > 0 ? .raised(by: UInt32(clamping: excess)) : .atBaseline
+    }
+}

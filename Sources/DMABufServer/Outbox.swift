@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufSystem
+import SystemPackage
+
+/// What a client is sent, in order. A message that the client's queue has no room for waits here.
+///
+/// Rule: *at most one unread message with descriptors per client.* The kernel counts descriptors in flight per uid: one
+/// slow reader could keep all others of its uid from being sent any.
+struct Outbox {
+    private struct Entry {
+        var bytes: [UInt8]
+        var descriptors: [DMABuffer]
+        var isNotice: Bool
+    }
+
+    private var waiting: [Entry] = []
+    private var sent = 0
+    /// A message with descriptors was sent, and may not have been read.
+    private var mayHaveUnread = false
+
+    var isEmpty: Bool { waiting.isEmpty }
+    var count: Int { waiting.count - sent }
+
+    enum Outcome { case sent, kept, gone }
+
+    /// Sends now if it can, and keeps what it cannot.
+    mutating func send(
+        _ bytes: [UInt8], _ descriptors: [DMABuffer], isNotice: Bool, to socket: borrowing UnixSocket
+    ) -> Outcome {
+        if waiting.isEmpty {
+            let outcome = trySend(bytes, descriptors, socket)
+            if outcome != .kept { return outcome }
+        }
+        waiting.append(Entry(bytes: bytes, descriptors: descriptors, isNotice: isNotice))
+        return .kept
+    }
+
+    /// Sends what has waited; how many notices were among it, and whether anything is left.
+    mutating func flush(to socket: borrowing UnixSocket) -> (notices: UInt32, outcome: Outcome) {
+        var notices: UInt32 = 0
+        while sent < waiting.count {
+            let outcome = trySend(waiting[sent].bytes, waiting[sent].descriptors, socket)
+            guard outcome == .sent else { return (notices, outcome) }
+            if waiting[sent].isNotice { notices += 1 }
+            sent += 1
+        }
+        waiting.removeAll(keepingCapacity: sent <= 16)
+        sent = 0
+        return (notices, .sent)
+    }
+
+    private mutating func trySend(
+        _ bytes: [UInt8], _ descriptors: [DMABuffer], _ socket: borrowing UnixSocket
+    ) -> Outcome {
+        do throws(Errno) {
+            let outcome: UnixSocket.SendOutcome
+            if descriptors.isEmpty {
+                outcome = try socket.trySend(bytes.span)
+            } else {
+                if mayHaveUnread, try socket.unreadBytes > 0 { return .kept }
+                outcome = try Self.pass(bytes, descriptors, socket)
+                mayHaveUnread = true
+            }
+            return outcome == .sent ? .sent : .kept
+        } catch { return .gone }
+    }
+
+    private static func pass(
+        _ bytes: [UInt8], _ descriptors: [DMABuffer], _ socket: borrowing UnixSocket
+    ) throws(Errno) -> UnixSocket.SendOutcome {
+        if descriptors.count == 1 { return try socket.trySend(bytes.span, with: descriptors[0].descriptor) }
+        var list = DescriptorList()
+        for memory in descriptors { list.append(try memory.descriptor.duplicate()) }
+        return try socket.trySend(bytes.span, with: list)
+    }
+}

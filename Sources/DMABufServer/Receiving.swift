@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufModel
+import DMABufSystem
+import DMABufWire
+import SystemPackage
+
+extension RegistryServer {
+    /// One message at a time: so the others have their turn, and no call is spent on finding that nothing more is there.
+    mutating func serve(client number: ClientNumber, _ event: PollerEvents.Event) {
+        guard let client = clients[number] else { return }
+        if client.isWaiting { flush(client) }
+        if !client.isWaiting, event.isReadable { receive(from: client) }
+        // Whoever reads nothing and is gone is seen here.
+        if event.hasHungUp || event.hasFailed, client.isWaiting || !event.isReadable { died(client) }
+        observe()
+    }
+
+    mutating func processEnded(_ number: ClientNumber) {
+        // Its descriptors may be open in a child; it is dead all the same.
+        if let client = clients[number] { died(client) }
+        observe()
+    }
+
+    private mutating func receive(from client: ClientConnection) {
+        do throws(ReceiveError) {
+            guard
+                let received = try client.socket.tryReceive(
+                    into: &incoming, descriptorsAtMost: Self.descriptorLimit)
+            else { return }
+            decode(received, from: client)
+        } catch {
+            switch error {
+            case .truncatedDescriptors:
+                part(
+                    client, .descriptorsLost, "descriptors were lost: too many came, or the table of open files is full"
+                )
+            case .truncatedBytes: part(client, .malformed, "a message is longer than \(Wire.messageLimit) bytes")
+            case .closed, .system: died(client)
+            }
+        }
+    }
+
+    /// Four memories and a fence: no request has more.
+    private static let descriptorLimit = BufferDescription.sizeLimit + 1
+
+    private mutating func decode(_ received: consuming Received, from client: ClientConnection) {
+        let count = received.byteCount
+        var descriptors = received.descriptors
+        do throws(WireError) {
+            let envelope = try Envelope(
+                decoding: incoming.span.extracting(first: count), descriptorCount: descriptors.count)
+            take(envelope, &descriptors, from: client)
+        } catch {
+            counters.protocolErrors += 1
+            if case .version = error { return part(client, .version, "\(error)") }
+            part(client, .malformed, "\(error)")
+        }
+    }
+
+    private mutating func take(
+        _ envelope: Envelope, _ descriptors: inout DescriptorList, from client: ClientConnection
+    ) {
+        switch (client.stage, envelope.message) {
+        case (_, .farewell): died(client)
+        case (.greeting, .hello(let hello)):
+            guard hello.features.contains(.registry) else {
+                return part(client, .unserved, "this is a registry, and the peer does not speak to registries")
+            }
+            client.stage = .joining
+        case (.joining, .join(let join)): self.join(client, join, envelope.serial)
+        case (.joined(let id), _): decide(envelope, &descriptors, id, client)
+        default: part(client, .unexpected, "a message out of its place")
+        }
+    }
+
+    private mutating func decide(
+        _ envelope: Envelope, _ descriptors: inout DescriptorList, _ id: ClientID, _ client: ClientConnection
+    ) {
+        arriving = Arriving()
+        arriving.number = RequestNumber(envelope.serial)
+        let request: Request
+        do throws(DMABufError) {
+            switch envelope.message {
+            case .register(let buffer): request = try admit(buffer, &descriptors)
+            case .commitMove(let next): request = try admit(next, &descriptors)
+            case .allocate(let allocation): return allocate(allocation, id, client, envelope.serial)
+            case .request(let asked):
+                if let kind = asked.fenceKind { arriving.fence = try admitFence(kind, &descriptors) }
+                request = asked.mappingTokens(tokens.hash)
+            default: return part(client, .unexpected, "a message out of its place")
+            }
+        } catch {
+            return refuse(error, envelope.serial, client)
+        }
+        if case .beginMove(let buffer, _, let terms) = request, terms.copier == .server {
+            placements[buffer] = terms.placement
+        }
+        counters.requests += 1
+        effects.removeAll()
+        registry.handle(request, numbered: arriving.number, from: id, at: now, into: &effects)
+        carryOutAll()
+        observe()
+        arriving = Arriving()
+    }
+}
+
+extension RegistryServer {
+    mutating func refuse(_ error: DMABufError, _ serial: UInt64, _ client: ClientConnection) {
+        counters.refusals += 1
+        say(
+            .refused(OfferRefusal(error.refusalReason, Wire.reason(error.message.escapedForDisplay))), serial,
+            to: client)
+    }
+}
+
+extension Request {
+    /// What the descriptor that comes with it must be.
+    fileprivate var fenceKind: FenceTerms.Kind? {
+        switch self {
+        case .addFence(_, let terms, _): terms.kind
+        case .acknowledge(_, _, let terms): terms?.kind
+        default: nil
+        }
+    }
+}

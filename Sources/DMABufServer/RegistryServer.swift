@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufModel
+public import DMABufSystem
+import DMABufWire
+public import Logging
+public import SystemPackage
+
+/// The registry as a daemon: one thread around one epoll, no concurrency runtime in it.
+///
+/// The rules decide (``Registry``); this carries out what they say, and owns the descriptors. It never maps what a client
+/// sent, and calls nothing on a descriptor before it knows what it is. One step is one call of the rules and then their
+/// effects, in order; what carrying them out brings to light goes back into the rules as observations, until nothing is
+/// left to do.
+public struct RegistryServer: ~Copyable {
+    let listener: UnixListener
+    let poller: Poller
+    let signals: SignalFD
+    var spare: SpareDescriptor
+    let counts: ReferenceCounts
+    var log: Logger
+
+    var registry: Registry
+    var effects = Effects(capacity: 256)
+    var observations: [Observation] = []
+    var now = Instant(nanoseconds: 0)
+
+    var clients = ClientTable()
+    var greetings = GreetingQueue()
+    var memories = MemoryTable()
+    var fences = FenceTable()
+    var reservations: ReservationWorker
+    /// Fences on their way into the kernel, and answers that wait for that.
+    var imports: Set<FenceID> = []
+    var heldBack: [FenceID: HeldBack] = [:]
+    let configuration: Configuration
+    var workers = WorkerTable()
+    /// Where buffers that are being moved are to lie.
+    var placements: [BufferID: String] = [:]
+    var counters = Counters()
+    let tokens: TokenHash
+    let run = UInt64.random(in: 1 ... .max)
+
+    /// What came with the request that is being decided.
+    var arriving = Arriving()
+    /// What the next answer passes on.
+    var passing: GenerationKey?
+
+    /// One message in, one out: both are used again and again.
+    var incoming = [UInt8](repeating: 0, count: Wire.messageLimit)
+    var outgoing: [UInt8] = []
+
+    /// Serves at `listener` from ``serve()`` on. Signals are taken from here on: make it before any thread is started.
+    public init(
+        _ listener: consuming UnixListener, _ configuration: Configuration = Configuration(), log: Logger
+    ) throws(Errno) {
+        let signals = try SignalFD([.terminate, .interrupt, .hangUp])
+        let spare = try SpareDescriptor()
+        let poller = try Poller()
+        let tokens = try TokenHash()
+        let counts = try ReferenceCounts()
+        // Before the first client: from here on strangers' files are in this thread's table alone.
+        let reservations = try ReservationWorker()
+        try poller.add(listener.descriptor, token: EventToken.listener.rawValue)
+        try poller.add(signals.descriptor, token: EventToken.signals.rawValue)
+        try poller.add(reservations.socket.descriptor, token: EventToken.imported.rawValue)
+        // Only now: a value that owns something is made whole or not at all.
+        self.log = log
+        self.configuration = configuration
+        registry = Registry(limits: configuration.limits)
+        self.tokens = tokens
+        self.reservations = reservations
+        self.counts = counts
+        self.listener = listener
+        self.signals = signals
+        self.spare = spare
+        self.poller = poller
+    }
+
+    /// Serves until a signal says to stop.
+    public mutating func serve() throws(Errno) {
+        var events = PollerEvents()
+        while true {
+            try poller.wait(into: &events, until: nextDeadline)
+            now = Instant(nanoseconds: Deadline.now().nanoseconds)
+            for index in 0..<events.count where !serve(events[index]) { return leave() }
+            if let next = registry.nextDeadline, next <= now { expire() }
+            dropSilent()
+            endLateWorkers()
+        }
+    }
+
+    private var nextDeadline: Deadline? {
+        let ends = [registry.nextDeadline, greetings.first, workers.firstEnd].compactMap { $0 }
+        return ends.min().map { Deadline(nanoseconds: $0.nanoseconds) }
+    }
+
+    /// False when it is time to stop.
+    private mutating func serve(_ event: PollerEvents.Event) -> Bool {
+        switch EventToken(rawValue: event.token) {
+        case .listener: acceptAll()
+        case .signals: return !isToldToStop()
+        case .client(let number): serve(client: number, event)
+        case .process(let number): processEnded(number)
+        case .fence(let id): fenceSignalled(id)
+        case .imported: importsDone()
+        case .worker(let number): workerAnswered(number)
+        case nil: break
+        }
+        return true
+    }
+
+    private func isToldToStop() -> Bool {
+        while let signal = signals.next() {
+            if signal.number != SignalNumber.hangUp.rawValue { return true }
+        }
+        return false
+    }
+
+    /// Everyone is told, so that they come back to whoever serves next.
+    private mutating func leave() {
+        log.info("stopping", metadata: ["clients": "\(clients.count)"])
+        for client in clients.all { part(client, .leaving, "the registry stops") }
+    }
+}

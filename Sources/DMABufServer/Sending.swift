@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufModel
+import DMABufSystem
+import DMABufWire
+import Logging
+import SystemPackage
+
+extension RegistryServer {
+    @discardableResult
+    mutating func say(
+        _ message: Message, _ serial: UInt64, with memory: [DMABuffer] = [], to client: ClientConnection
+    ) -> Outbox.Outcome {
+        guard !client.isClosed else { return .gone }
+        Envelope(serial: serial, message).encode(into: &outgoing)
+        let isNotice = if case .notice = message { true } else { false }
+        let outcome = client.outbox.send(outgoing, memory, isNotice: isNotice, to: client.socket)
+        if outcome == .kept, !client.isWaiting { wait(for: client) }
+        return outcome
+    }
+
+    /// Nothing more is read from it until it has read: so what waits for it here is bounded, and its own requests are not
+    /// served before it has taken the answers to those before.
+    private mutating func wait(for client: ClientConnection) {
+        client.isWaiting = true
+        try? poller.change(
+            client.socket.descriptor, token: EventToken.client(client.number).rawValue, for: .outputEdges)
+    }
+
+    mutating func flush(_ client: ClientConnection) {
+        let (notices, outcome) = client.outbox.flush(to: client.socket)
+        if notices > 0, let id = client.id { observations.append(.delivered(id, notices: notices)) }
+        if outcome == .sent {
+            client.isWaiting = false
+            try? poller.change(client.socket.descriptor, token: EventToken.client(client.number).rawValue, for: .input)
+        }
+        observe()
+    }
+
+    /// Ends a connection for a reason, which is said once and without waiting.
+    mutating func part(_ client: ClientConnection, _ reason: Farewell.Reason, _ text: String) {
+        guard !client.isClosed else { return }
+        log.notice(
+            "parted",
+            metadata: [
+                "uid": "\(client.identity.user)", "pid": "\(client.identity.process)", "reason": "\(reason)",
+                "text": "\(text)",
+            ])
+        Envelope(serial: 2, .farewell(Farewell(reason, Wire.reason(text.escapedForDisplay)))).encode(into: &outgoing)
+        _ = try? client.socket.trySend(outgoing.span)
+        died(client)
+    }
+
+    /// The rules have cut it off, and know it no more.
+    mutating func cutOff(_ id: ClientID, _ reason: CutOffReason) {
+        counters.cutOff += 1
+        guard let client = clients[id] else { return }
+        part(client, reason.farewell, "\(reason)")
+    }
+
+    /// The connection's end, or its process's: whichever comes first.
+    mutating func died(_ client: ClientConnection) {
+        guard !client.isClosed else { return }
+        client.isClosed = true
+        client.socket.shutdown()
+        clients.remove(client)
+        guard let id = client.id else { return greetings.remove(of: client.identity.user) }
+        counters.deaths += 1
+        observations.append(.clientDied(id))
+    }
+}
+
+extension CutOffReason {
+    fileprivate var farewell: Farewell.Reason {
+        switch self {
+        case .slowReader: .slowReader
+        case .ignoredRevoke: .ignoredRevoke
+        case .ignoredLease: .ignoredLease
+        }
+    }
+}

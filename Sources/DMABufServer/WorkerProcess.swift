@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufModel
+import DMABufSystem
+import DMABufWire
+import SystemPackage
+
+/// A process that makes one buffer, and fills it from another if need be. The daemon itself opens no device and maps no
+/// memory: whatever hangs or dies while doing so is this process, and ends at its deadline.
+final class WorkerProcess {
+    /// What its work is for.
+    enum Purpose {
+        case allocation(ClientID, RequestNumber, Allocation)
+        case copy(GenerationKey)
+    }
+
+    let number: UInt64
+    let purpose: Purpose
+    let socket: UnixSocket
+    let end: Instant
+    private let child: ChildProcess
+
+    /// Starts `command` with a socket as its descriptor 3, and gives it its order.
+    init(
+        _ number: UInt64, _ command: [CommandWord], _ purpose: Purpose, _ order: WorkOrder,
+        from source: [DMABuffer], until end: Instant
+    ) throws(Errno) {
+        let pair = try UnixSocket.pair()
+        var passed = DescriptorList()
+        passed.append(try pair.second.descriptor.duplicate())
+        let child = try ChildProcess(command, environment: OwnProcess.environment, descriptors: passed)
+        var descriptors = DescriptorList()
+        for memory in source { descriptors.append(try memory.descriptor.duplicate()) }
+        let bytes = Envelope(serial: 1, .order(order)).encoded()
+        guard try pair.first.trySend(bytes.span, with: descriptors) == .sent else { throw .noBufferSpace }
+        self.number = number
+        self.purpose = purpose
+        self.end = end
+        self.child = child
+        socket = pair.first
+    }
+
+    /// Kills it, if it is there still, and waits for its end, which is then a matter of moments.
+    func finish() {
+        try? child.send(.kill)
+        _ = try? child.wait(until: .after(.seconds(1)))
+    }
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufModel
+import DMABufSystem
+import DMABufWire
+import Logging
+import SystemPackage
+
+/// The workers that are at it.
+struct WorkerTable {
+    /// More wait for nobody: their askers are told to come again.
+    static let limit = 8
+    static let longestAllocation = Interval.seconds(10)
+
+    private var workers: [UInt64: WorkerProcess] = [:]
+    private var last: UInt64 = 0
+
+    var hasRoom: Bool { workers.count < Self.limit }
+    var firstEnd: Instant? { workers.values.lazy.map(\.end).min() }
+
+    subscript(number: UInt64) -> WorkerProcess? { workers[number] }
+    var all: [WorkerProcess] { Array(workers.values) }
+
+    mutating func nextNumber() -> UInt64 {
+        last += 1
+        return last
+    }
+
+    mutating func add(_ worker: WorkerProcess) { workers[worker.number] = worker }
+    mutating func remove(_ worker: WorkerProcess) { workers[worker.number] = nil }
+}
+
+// Rule: allocation.
+//
+// The registry makes buffers for clients that may not open the device: for its own user's and root's, unless it was started
+// to do so for everyone. They are charged for it; the memory comes fresh and zeroed from the kernel.
+
+extension RegistryServer {
+    mutating func allocate(_ allocation: Allocation, _ id: ClientID, _ client: ClientConnection, _ serial: UInt64) {
+        do throws(DMABufError) {
+            guard configuration.allocatesForAll || [0, OwnProcess.userID].contains(client.identity.user) else {
+                throw DMABufError(.refused, "this registry makes buffers for its own user only")
+            }
+            guard allocation.request.isPossible else { throw DMABufError(.invalid, "no such buffer can be made") }
+            do throws(Refusal) {
+                try registry.checkRoom(for: allocation.request.linearDescription().byteCount, by: id)
+            } catch {
+                say(.answer(.refused(error)), serial, to: client)
+                return
+            }
+            try start(
+                .allocation(id, RequestNumber(serial), allocation),
+                WorkOrder(allocation.request, exporter: allocation.exporter), from: [],
+                until: now + WorkerTable.longestAllocation)
+        } catch { refuse(error, serial, client) }
+    }
+
+    /// A move's copy, by a worker.
+    mutating func startCopy(_ buffer: BufferID, from old: Generation, to new: Generation) {
+        let key = GenerationKey(buffer: buffer, generation: new)
+        guard let entry = memories[GenerationKey(buffer: buffer, generation: old)] else { return copyFailed(key) }
+        let size = entry.memory[0].byteCount
+        do throws(DMABufError) {
+            guard entry.memory.count == 1 else {
+                throw DMABufError(.unsupported, "a buffer of several memories is moved by its mover")
+            }
+            try start(
+                .copy(key), WorkOrder(.bytes(size), exporter: placements[buffer], source: entry.memories),
+                from: entry.memory, until: now + registry.limits.longestCopy)
+        } catch {
+            log.warning("a copy was not begun", metadata: ["error": "\(error)"])
+            copyFailed(key)
+        }
+    }
+
+    mutating func cancelCopy(_ key: GenerationKey) {
+        memories[key] = nil
+        placements[key.buffer] = nil
+        for worker in workers.all {
+            if case .copy(key) = worker.purpose { end(worker) }
+        }
+    }
+
+    private mutating func copyFailed(_ key: GenerationKey) {
+        observations.append(.copyFailed(key.buffer, key.generation))
+    }
+
+    private mutating func start(
+        _ purpose: WorkerProcess.Purpose, _ order: WorkOrder, from source: [DMABuffer], until end: Instant
+    ) throws(DMABufError) {
+        guard let command = configuration.workerCommand else {
+            throw DMABufError(.unsupported, "this registry makes no buffers")
+        }
+        guard workers.hasRoom else { throw DMABufError(.failed, "too many buffers are being made; try again") }
+        do throws(Errno) {
+            let worker = try WorkerProcess(workers.nextNumber(), command, purpose, order, from: source, until: end)
+            try poller.add(worker.socket.descriptor, token: EventToken.worker(worker.number).rawValue)
+            workers.add(worker)
+        } catch { throw .system("start a worker", error) }
+    }
+
+    /// It has made what it was told to, or says why not, or has died.
+    mutating func workerAnswered(_ number: UInt64) {
+        guard let worker = workers[number] else { return }
+        do throws(DMABufError) {
+            done(worker, try receive(from: worker))
+        } catch {
+            failed(worker, error)
+        }
+        end(worker)
+        observe()
+    }
+
+    private mutating func receive(from worker: WorkerProcess) throws(DMABufError) -> MemoryTable.Entry {
+        let lost = DMABufError(.failed, "the worker that was to make the buffer died")
+        guard var received = try? worker.socket.tryReceive(into: &incoming),
+            let envelope = try? Envelope(
+                decoding: incoming.span.extracting(first: received.byteCount),
+                descriptorCount: received.descriptors.count)
+        else { throw lost }
+        switch envelope.message {
+        case .made(let memories):
+            var entry = try admit(memories, &received.descriptors)
+            entry.isOurs = true
+            return entry
+        case .refused(let refusal): throw DMABufError(.failed, refusal.text)
+        default: throw lost
+        }
+    }
+
+    private mutating func done(_ worker: WorkerProcess, _ made: MemoryTable.Entry) {
+        switch worker.purpose {
+        case .allocation(let id, let number, let allocation):
+            guard clients[id] != nil, let buffer = try? SecureRandom.bits128() else { return }
+            arriving = Arriving()
+            arriving.number = number
+            arriving.memory = made
+            let registration = Registration(backing: made.backing, kept: allocation.kept, name: allocation.name)
+            let request = Request.register(BufferID(high: buffer.0, low: buffer.1), registration)
+            effects.removeAll()
+            registry.handle(request, numbered: number, from: id, at: now, into: &effects)
+            carryOutAll()
+            arriving = Arriving()
+        case .copy(let key):
+            var made = made
+            // The description is the buffer's, wherever it lies; the new memory has the same size.
+            if let old = memories[GenerationKey(buffer: key.buffer, generation: key.generation.previous)] {
+                made.memories = Memories(made.memories.kind, old.memories.description)
+            }
+            memories[key] = made
+            placements[key.buffer] = nil
+            observations.append(.copyDone(key.buffer, key.generation, made.backing))
+        }
+    }
+
+    private mutating func failed(_ worker: WorkerProcess, _ error: DMABufError) {
+        log.notice("a worker failed", metadata: ["error": "\(error)"])
+        switch worker.purpose {
+        case .allocation(let id, let number, _):
+            if let client = clients[id] { refuse(error, number.rawValue, client) }
+        case .copy(let key): copyFailed(key)
+        }
+    }
+
+    private mutating func end(_ worker: WorkerProcess) {
+        workers.remove(worker)
+        worker.finish()
+    }
+
+    /// Those whose time is over.
+    mutating func endLateWorkers() {
+        guard let first = workers.firstEnd, first <= now else { return }
+        for worker in workers.all where worker.end <= now {
+            failed(worker, DMABufError(.deadline, "the buffer was not made in time"))
+            end(worker)
+        }
+        observe()
+    }
+}

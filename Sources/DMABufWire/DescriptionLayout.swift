@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufModel
+
+// What a buffer consists of, in an offer and in the registry's messages.
+
+extension ImageLayout.Plane: WireValue {
+    init(from reader: inout ByteReader) throws(WireError) {
+        let memory = Int(try reader.read(UInt32.self))
+        let stride = try reader.read(UInt32.self)
+        self.init(memory: memory, offset: try reader.read(), stride: stride)
+    }
+
+    func write(to writer: inout ByteWriter) {
+        writer.write(UInt32(memory))
+        writer.write(stride)
+        writer.write(offset)
+    }
+}
+
+extension ImageLayout {
+    /// An image without its planes; nil, with every field zero, for plain bytes.
+    init?(isImage: Bool, width: UInt32, height: UInt32, fourcc: UInt32, modifier: Modifier) throws(WireError) {
+        guard isImage else {
+            guard width == 0, height == 0, fourcc == 0, modifier.rawValue == 0 else {
+                throw .reservedBits(field: "image fields of plain bytes")
+            }
+            return nil
+        }
+        self.init(width: width, height: height, fourcc: fourcc, modifier: modifier, planes: [])
+    }
+}
+
+extension BufferDescription {
+    /// Whether the description holds water is a refusal, not a protocol error; here only its form is checked.
+    init(_ sizes: [UInt64], _ image: ImageLayout?, _ planes: [ImageLayout.Plane]) throws(WireError) {
+        guard var layout = image else {
+            guard planes.isEmpty, sizes.count == 1 else {
+                throw .description("plain bytes have one dma-buf and no planes")
+            }
+            self.init(sizes: sizes, content: .bytes)
+            return
+        }
+        layout.planes = planes
+        self.init(sizes: sizes, content: .image(layout))
+    }
+
+    /// Traps on what no decoder would take.
+    func checkForm() {
+        precondition((1...Self.sizeLimit).contains(sizes.count), "\(sizes.count) dma-bufs")
+        precondition(image != nil || sizes.count == 1, "plain bytes on \(sizes.count) dma-bufs")
+        precondition((image?.planes.count ?? 0) <= ImageLayout.planeLimit, "more planes than an image has")
+    }
+}
+
+extension ByteReader {
+    mutating func readIsImage() throws(WireError) -> Bool {
+        let content = try read(UInt8.self)
+        guard content == 1 || content == 2 else { throw .invalidValue(field: "content", value: UInt64(content)) }
+        return content == 2
+    }
+
+    mutating func readAccess() throws(WireError) -> Access {
+        let access = Access(rawValue: try read())
+        guard access.isValid else { throw .invalidValue(field: "access", value: UInt64(access.rawValue)) }
+        return access
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufModel
+
+extension Offer: WireValue {
+    init(from reader: inout ByteReader) throws(WireError) {
+        let isImage = try reader.readIsImage()
+        backing = try reader.readCase(field: "backing")
+        access = try reader.readAccess()
+        let flags = try reader.read(UInt8.self)
+        guard flags <= 1 else { throw .reservedBits(field: "flags") }
+        let sizeCount = try reader.readCount(UInt8.self, 1...BufferDescription.sizeLimit, field: "memory count")
+        let planeCount = try reader.readCount(UInt8.self, 0...ImageLayout.planeLimit, field: "plane count")
+        let fenceCount = try reader.readCount(UInt8.self, 0...Wire.fenceLimit, field: "fence count")
+        let nameLength = try reader.readCount(UInt8.self, 0...Wire.nameLimit, field: "name length")
+        let (width, height, fourcc): (UInt32, UInt32, UInt32) = (
+            try reader.read(), try reader.read(), try reader.read()
+        )
+        try reader.readReserved(4)
+        let modifier = Modifier(rawValue: try reader.read())
+        let image = try ImageLayout(
+            isImage: isImage, width: width, height: height, fourcc: fourcc, modifier: modifier)
+        let checksum = try reader.read(UInt64.self)
+        guard flags == 1 || checksum == 0 else { throw .reservedBits(field: "checksum") }
+        let sizes = try reader.readList(sizeCount) { (reader) throws(WireError) in try reader.read(UInt64.self) }
+        let planes: [ImageLayout.Plane] = try reader.readList(planeCount)
+        fences = try reader.readList(fenceCount)
+        description = try BufferDescription(sizes, image, planes)
+        name = try reader.readText(nameLength, field: "name")
+        self.checksum = flags == 1 ? Checksum(value: checksum) : nil
+    }
+
+    func write(to writer: inout ByteWriter) {
+        let image = description.image
+        description.checkForm()
+        precondition(access.isValid, "an offer for no access")
+        precondition(name.utf8.count <= Wire.nameLimit, "a name of \(name.utf8.count) bytes")
+        precondition(fences.count <= Wire.fenceLimit, "\(fences.count) fences")
+        writer.write(UInt8(image == nil ? 1 : 2))
+        writer.write(backing.rawValue)
+        writer.write(access.rawValue)
+        writer.write(UInt8(checksum == nil ? 0 : 1))
+        writer.write(UInt8(description.sizes.count))
+        writer.write(UInt8(image?.planes.count ?? 0))
+        writer.write(UInt8(fences.count))
+        writer.write(UInt8(name.utf8.count))
+        writer.write(image?.width ?? 0)
+        writer.write(image?.height ?? 0)
+        writer.write(image?.fourcc ?? 0)
+        writer.writeReserved(4)
+        writer.write(image?.modifier.rawValue ?? 0)
+        writer.write(checksum?.value ?? 0)
+        for size in description.sizes { writer.write(size) }
+        writer.write(image?.planes ?? [])
+        writer.write(fences)
+        writer.write(text: name)
+    }
+}
+
+extension OfferedFence: WireValue {
+    init(from reader: inout ByteReader) throws(WireError) {
+        kind = try reader.readCase(field: "fence kind")
+        usage = try reader.readCase(field: "usage")
+        try reader.readReserved(2)
+        try reader.readReserved(4)
+        within = try reader.read()
+    }
+
+    func write(to writer: inout ByteWriter) {
+        writer.write(kind.rawValue)
+        writer.write(usage.rawValue)
+        writer.writeReserved(6)
+        writer.write(within)
+    }
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A value with a layout: how it is read and how it is written stand beside each other.
+protocol WireValue {
+    init(from reader: inout ByteReader) throws(WireError)
+    func write(to writer: inout ByteWriter)
+}
+
+extension ByteReader {
+    mutating func read<Value: WireValue>(_: Value.Type = Value.self) throws(WireError) -> Value {
+        try Value(from: &self)
+    }
+
+    mutating func readList<Element>(
+        _ count: Int, _ read: (inout ByteReader) throws(WireError) -> Element
+    ) throws(WireError) -> [Element] {
+        var elements: [Element] = []
+        elements.reserveCapacity(count)
+        for _ in 0..<count { elements.append(try read(&self)) }
+        return elements
+    }
+
+    mutating func readList<Element: WireValue>(_ count: Int) throws(WireError) -> [Element] {
+        try readList(count) { (reader) throws(WireError) in try reader.read() }
+    }
+
+    /// A number of elements, as the layout's field of that width has it.
+    mutating func readCount<Count: FixedWidthInteger & UnsignedInteger>(
+        _: Count.Type, _ range: ClosedRange<Int>, field: String
+    ) throws(WireError) -> Int {
+        let count = try read(Count.self)
+        guard range.contains(Int(count)) else { throw .invalidValue(field: field, value: UInt64(count)) }
+        return Int(count)
+    }
+}
+
+extension ByteWriter {
+    mutating func write(_ value: some WireValue) { value.write(to: &self) }
+
+    mutating func write(_ values: [some WireValue]) {
+        for value in values { value.write(to: &self) }
+    }
+}

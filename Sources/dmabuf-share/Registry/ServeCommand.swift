@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import DMABuf
+import DMABufClient
+import DMABufServer
+import DMABufSystem
+import Logging
+import SystemPackage
+
+struct ServeCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Run the registry: who may have a buffer, for how long, and what must be waited for.",
+        discussion: """
+            Serves in the foreground until a signal. A socket that a service manager passes (LISTEN_FDS) is used in \
+            place of --socket, and the manager is told when all is ready (NOTIFY_SOCKET).
+
+            EXAMPLES:
+              dmabuf-share serve
+              dmabuf-share serve --socket /run/dmabuf-share/registry.sock --mode 0666
+            """)
+
+    @Option(help: "Where to serve. Default: $DMABUF_SHARE_SOCKET, then this user's own.")
+    var socket: String?
+
+    @Option(help: "Who may connect, as the socket's mode; each connection's user is known all the same.")
+    var mode = SocketMode(value: 0o600)
+
+    @Flag(help: "Make buffers for every user who may connect, and not for this one alone.")
+    var allocateForAll = false
+
+    @Option(help: "How much to log on standard error: debug, info, notice, warning, error.")
+    var log: LogLevel = .info
+
+    func run() throws {
+        try reporting(json: false) {
+            do throws(Errno) { try serve() } catch {
+                throw DMABufError.system(
+                    "serve", error,
+                    remedy: error == .addressInUse ? "a registry serves there already: use it, or stop it" : nil)
+            }
+        }
+    }
+
+    private func serve() throws(Errno) {
+        let notifier = try ServiceNotifier.take()
+        let listener = try listen()
+        var logger = Logger(label: "dmabuf-share", factory: { StreamLogHandler.standardError(label: $0) })
+        logger.logLevel = log.level
+        let place = listener.path.isEmpty ? "a socket of the service manager's" : listener.path
+        let openFiles = try raiseOpenFiles()
+        logger.info("serving", metadata: ["socket": "\(place)", "open_files": "\(openFiles)"])
+        var configuration = Configuration()
+        configuration.workerCommand = CommandWord.words([OwnProcess.executablePath, "registry-worker"])
+        configuration.allocatesForAll = allocateForAll
+        var server = try RegistryServer(listener, configuration, log: logger)
+        try? notifier.ready()
+        try server.serve()
+        try? notifier.stopping()
+    }
+
+    private func listen() throws(Errno) -> UnixListener {
+        var passed = try ServiceDescriptors.take()
+        if let descriptor = passed.descriptors.takeFirst() { return try UnixListener(adopting: descriptor) }
+        guard let path = socket ?? RegistryAddress.standard else {
+            note("no place for a socket: $XDG_RUNTIME_DIR is not set; name one with --socket PATH")
+            throw .invalidArgument
+        }
+        if socket == nil, let end = path.lastIndex(of: "/") {
+            // Ours to make, as the path is; who may connect is the socket's mode.
+            do throws(Errno) { try Folder.create(String(path[..<end]), mode: 0o755) } catch {
+                guard error == .fileExists else { throw error }
+            }
+        }
+        return try UnixListener(claiming: path, mode: mode.value, until: .after(.seconds(5)))
+    }
+
+    private func raiseOpenFiles() throws(Errno) -> UInt64 {
+        let limit = try ResourceLimit.openFiles()
+        if limit.soft < limit.hard { try ResourceLimit.setOpenFiles(soft: limit.hard) }
+        return limit.hard
+    }
+}
+
+/// An octal mode: 0600, 666.
+struct SocketMode: ExpressibleByArgument {
+    let value: UInt32
+
+    init(value: UInt32) { self.value = value }
+
+    init?(argument: String) {
+        guard let value = UInt32(argument, radix: 8), value <= 0o777 else { return nil }
+        self.value = value
+    }
+
+    var defaultValueDescription: String { "0" + String(value, radix: 8) }
+}
+
+enum LogLevel: String, ExpressibleByArgument, CaseIterable {
+    case debug, info, notice, warning, error
+
+    var level: Logger.Level {
+        switch self {
+        case .debug: .debug
+        case .info: .info
+        case .notice: .notice
+        case .warning: .warning
+        case .error: .error
+        }
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import DMABuf
+import DMABufClient
+import DMABufModel
+import DMABufSystem
+import SystemPackage
+
+struct ShareCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "share",
+        abstract: "Make a buffer and register it under a name.",
+        discussion: """
+            Stays in the foreground as the buffer's owner until a signal, or for as long as COMMAND runs, which \
+            is given the buffer as `export` gives it. With --keep the registry keeps the buffer until `remove`. \
+            Every client of this user has all rights on it; others have what --allow says.
+
+            EXAMPLES:
+              dmabuf-share share frame --image 1920x1080:XR24
+              dmabuf-share share model --size 64M --from udmabuf --fill weights.bin --keep
+              dmabuf-share share scratch --size 8M --allocate --from vgem
+              dmabuf-share share cam0 --size 8M --allow user:1001=read,fence -- ./camera
+            """)
+
+    @Argument(help: "The name, at most 255 bytes. It belongs to this user.")
+    var name: String
+
+    @OptionGroup var buffer: MakeOptions
+
+    @Flag(help: "The registry keeps it until it is removed.")
+    var keep = false
+
+    @Flag(help: "The registry makes the buffer: for users who may not open the device.")
+    var allocate = false
+
+    @Option(help: ArgumentHelp("Let others: user:UID=RIGHTS, group:GID=RIGHTS or everyone=RIGHTS.", valueName: "share"))
+    var allow: [ShareArgument] = []
+
+    @OptionGroup var options: RegistryOptions
+
+    @Argument(parsing: .postTerminator, help: "A command to run with the buffer, behind --.")
+    var command: [String] = []
+
+    func validate() throws {
+        if keep, !command.isEmpty { throw ValidationError("--keep and a COMMAND: one of them ends the buffer's life.") }
+    }
+
+    func run() throws {
+        try asking(options) { registry in
+            // Before anything is made: a signal that comes later ends the sharing, not the program half-way.
+            let signals = try SignalFD.termination()
+            let (id, generation, made) = try register(&registry)
+            for share in allow { try registry.ask(.share(id, share.share), until: options.deadline) }
+            try emit(SharedReport(name: name, id: id, generation: generation, made), json: options.json)
+            if keep { return }
+            if !command.isEmpty {
+                let words = Array(OwnProcess.arguments.suffix(command.count))
+                throw ExitCode(try BufferEnvironment(made, name: name).run(words))
+            }
+            try waitForEnd(&registry, signals)
+        }
+    }
+
+    private func register(_ registry: inout RegistryConnection) throws -> (BufferID, Generation, DescribedBuffer) {
+        let kept: Kept = keep ? .registry : .lastAttachment
+        guard allocate else {
+            let made = try buffer.make()
+            let (id, generation) = try registry.register(made, kept: kept, name: name, until: options.deadline)
+            return (id, generation, made)
+        }
+        let (id, generation) = try registry.allocate(
+            buffer.request, from: buffer.from?.text, kept: kept, name: name, until: options.deadline)
+        let attached = try registry.attach(id, AttachTerms(.readWrite), until: options.deadline)
+        if let fill = buffer.fill { try attached.buffer.fill(from: fill) }
+        try registry.ask(.detach(attached.attachment), until: options.deadline)
+        return (id, generation, attached.buffer)
+    }
+
+    /// Until a signal; or the registry's end, which is an error.
+    private func waitForEnd(_ registry: inout RegistryConnection, _ signals: borrowing SignalFD) throws {
+        while signals.next() == nil {
+            _ = try registry.nextNotice(until: .after(.milliseconds(200)))
+        }
+    }
+}
+
+struct SharedReport: Report {
+    let name: String
+    let id: String
+    let generation: UInt64
+    let size: UInt64
+    let exporter: String
+    let kind: String
+
+    init(name: String, id: BufferID, generation: Generation, _ buffer: DescribedBuffer) {
+        self.name = name
+        self.id = id.hexadecimal
+        self.generation = generation.rawValue
+        size = buffer.description.byteCount
+        exporter = buffer.memory[0].exporterName
+        kind = buffer.kind.rawValue
+    }
+
+    var text: String { "sharing \(name.quotedForDisplay), \(humanBytes(size)) of \(exporter), as \(id)\n" }
+}
+
+/// "user:1001=read,fence", "group:44=read", "everyone=read".
+struct ShareArgument: ExpressibleByArgument {
+    let share: Share
+
+    init?(argument: String) {
+        let halves = argument.split(separator: "=", maxSplits: 1)
+        guard halves.count == 2, let rights = Rights(words: String(halves[1])) else { return nil }
+        let who = halves[0].split(separator: ":", maxSplits: 1)
+        switch (who.first, who.count) {
+        case ("everyone", 1): share = Share(.everyone, rights)
+        case ("user", 2):
+            guard let uid = UInt32(who[1]) else { return nil }
+            share = Share(.user(uid), rights)
+        case ("group", 2):
+            guard let gid = UInt32(who[1]) else { return nil }
+            share = Share(.group(gid), rights)
+        default: return nil
+        }
+    }
+}
+
+extension Rights {
+    /// "read,write", or "all".
+    init?(words: String) {
+        self = []
+        for word in words.split(separator: ",") {
+            if word == "all" {
+                formUnion(.all)
+            } else {
+                guard let right = Self.named.first(where: { $0.name == word })?.right else { return nil }
+                insert(right)
+            }
+        }
+        if isEmpty { return nil }
+    }
+}

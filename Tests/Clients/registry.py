@@ -1,0 +1,447 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A client of the registry in PROTOCOL.md, with the standard library alone.
+
+    registry.py [--socket PATH] [--secret HEX] COMMAND ... [, COMMAND ...]
+    registry.py [--socket PATH] -                one command a line from standard input
+    registry.py fixtures FILE ...                what is wrong with these messages
+
+One command for each request, and a few of its own (`registry.py --help`). Everything that comes is a line of JSON. `@` in place
+of an argument is what the latest answer said under that name, `@NAME` what it said under another. See README.md.
+"""
+
+import argparse
+import array
+import collections
+import fcntl
+import itertools
+import json
+import mmap
+import os
+import select
+import shlex
+import socket
+import struct
+import sys
+import time
+
+import registry_wire as wire
+
+PATIENCE = 30.0  # seconds for the registry
+DESCRIPTOR_LIMIT = 253
+REGISTRY_FEATURE = 1
+FAREWELL, HELLO, JOIN = 0x0002, 0x0001, 0x0100
+RULED_OUT = {"ruledOut", "refused"}  # any request may be
+
+
+class Ended(Exception):
+    """The connection is over; `reason` is the farewell to say, or None if there is nobody to say it to."""
+
+    def __init__(self, reason, text, status=1):
+        super().__init__(text)
+        self.reason, self.status = reason, status
+
+
+def default_path():
+    runtime = "/run" if os.getuid() == 0 else os.environ.get("XDG_RUNTIME_DIR", "/run")
+    return os.environ.get("DMABUF_SHARE_SOCKET") or f"{runtime}/dmabuf-share/registry.sock"
+
+
+class Registry:
+    """A connection that has joined. Notices are kept in `notices` until somebody takes them."""
+
+    def __init__(self, path=None, secret=None, patience=PATIENCE):
+        self.patience, self.serials, self.asked = patience, itertools.count(1), {}
+        self.notices, self.answers = collections.deque(), {}
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.connect(path or default_path())
+        _, uid, _ = struct.unpack("iII", self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        if uid not in (0, os.getuid()):
+            raise Ended(None, f"the registry is run by uid {uid}")
+        try:
+            self.greet()
+            self.joined = self.request("join", secret=secret)[0].values
+        except Ended as end:
+            self.close(end.reason, str(end))
+            raise
+
+    def greet(self):
+        self.send(HELLO, {"magic": "DMBS", "version": 1, "features": REGISTRY_FEATURE})
+        message, descriptors = self.receive(time.monotonic() + self.patience)
+        if message.opcode != HELLO or descriptors:
+            raise Ended("unexpected", "the first message is no hello")
+        if not message.values["features"] & REGISTRY_FEATURE:
+            raise Ended("done", "the peer is no registry")
+
+    def send(self, opcode, values, descriptors=()):
+        message = wire.Message(opcode, next(self.serials), values)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        self.socket.settimeout(self.patience)
+        try:
+            self.socket.sendmsg([wire.encode(message)], rights, socket.MSG_NOSIGNAL)
+        except (BrokenPipeError, ConnectionResetError):
+            self.receive(time.monotonic() + self.patience)  # raises the farewell, if there is one
+            raise Ended(None, "the registry closed the connection") from None
+        except TimeoutError:
+            raise Ended("deadline", "the registry does not read", 124) from None
+        return message.serial
+
+    def ask(self, name, descriptors=(), /, **values):
+        """Sends a request; its serial is for `answer`. Its descriptors stay the caller's."""
+        serial = self.send(wire.REQUESTS[name], values, descriptors)
+        self.asked[serial] = wire.MESSAGES[wire.REQUESTS[name]].answer
+        return serial
+
+    def answer(self, serial, patience=None):
+        """(message, descriptors), whatever comes before it."""
+        deadline = time.monotonic() + (self.patience if patience is None else patience)
+        while serial not in self.answers:
+            self.take(deadline)
+        return self.answers.pop(serial)
+
+    def request(self, name, descriptors=(), /, **values):
+        return self.answer(self.ask(name, descriptors, **values))
+
+    def notice(self, patience=None):
+        """The next notice, or None."""
+        deadline = time.monotonic() + (self.patience if patience is None else patience)
+        while not self.notices:
+            try:
+                self.take(deadline)
+            except Ended as end:
+                if end.reason != "deadline":
+                    raise
+                return None
+        return self.notices.popleft()
+
+    def take(self, deadline):
+        """Puts one message where it belongs."""
+        message, descriptors = self.receive(deadline)
+        if message.is_notice:
+            self.notices.append(message)
+        elif message.is_answer and message.name in RULED_OUT | {self.asked.get(message.serial)} and message.serial in self.asked:
+            del self.asked[message.serial]
+            self.answers[message.serial] = message, descriptors
+        else:
+            close_all(descriptors)
+            raise Ended("unexpected", f"{message.name} with serial {message.serial} has no place")
+
+    def receive(self, deadline):
+        """(message, descriptors); a farewell is raised."""
+        for attempt in range(2):
+            try:
+                self.socket.settimeout(max(0.001, deadline - time.monotonic()))
+                data, control, flags, _ = self.socket.recvmsg(
+                    wire.MESSAGE_LIMIT, socket.CMSG_SPACE(DESCRIPTOR_LIMIT * 4), socket.MSG_CMSG_CLOEXEC)
+                break
+            except ConnectionResetError:
+                # The kernel tells of the reset first and keeps a farewell behind it.
+                if attempt == 1:
+                    raise Ended(None, "the registry closed the connection") from None
+            except TimeoutError:
+                raise Ended("deadline", "the registry sends nothing", 124) from None
+        descriptors = array.array("i")
+        for level, kind, part in control:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                descriptors.frombytes(part[:len(part) - len(part) % 4])
+        try:
+            if flags & socket.MSG_CTRUNC:
+                raise Ended("descriptorsLost", "descriptors were lost")
+            if flags & socket.MSG_TRUNC:
+                raise wire.Malformed("tooLong")
+            if not data:
+                raise Ended(None, "the registry closed the connection")
+            message = wire.decode(data, len(descriptors))
+            if message.opcode == FAREWELL:
+                raise Ended(None, f"the registry ended the connection: {message.values['reason']}: {message.values['text']}")
+        except wire.Malformed as error:
+            close_all(descriptors)
+            raise Ended("version" if error.error == "version" else "malformed", str(error)) from None
+        except Ended:
+            close_all(descriptors)
+            raise
+        return message, list(descriptors)
+
+    def close(self, reason="done", text=""):
+        if reason is not None:
+            self.socket.setblocking(False)
+            try:
+                farewell = wire.Message(FAREWELL, next(self.serials), {"reason": reason, "text": text[:100]})
+                self.socket.send(wire.encode(farewell), socket.MSG_NOSIGNAL)
+                self.socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+        self.socket.close()
+
+
+def close_all(descriptors):
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+# MARK: Descriptors of one's own
+
+
+def make_memfd(size, content=b""):
+    descriptor = os.memfd_create("registry.py", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(descriptor, size)
+    os.pwrite(descriptor, content[:size], 0)
+    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    return descriptor
+
+
+def describe(arguments):
+    """The values of `wire.MEMORIES` for memfds: plain bytes, or an image with one plane of four bytes a pixel."""
+    values = {"content": "bytes", "backing": "memfd", "planes": [], "width": 0, "height": 0, "fourcc": None, "modifier": 0}
+    sizes = arguments.memfd or [4096]
+    if arguments.image:
+        size, fourcc = arguments.image.split(":")
+        width, height = map(int, size.split("x"))
+        values |= {"content": "image", "width": width, "height": height, "fourcc": fourcc,
+                   "planes": [{"memory": 0, "stride": 4 * width, "offset": 0}]}
+        sizes = arguments.memfd or [4 * width * height]
+    return values | {"memories": sizes}
+
+
+# MARK: Commands
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise ValueError(f"{self.prog}: {message}")
+
+    def exit(self, status=0, message=None):
+        raise ValueError(message or "")
+
+
+def duration(text):
+    for unit, scale in (("ms", 10**6), ("us", 10**3), ("ns", 1), ("s", 10**9)):
+        if text.endswith(unit) and text[:-len(unit)].isdigit():
+            return int(text[:-len(unit)]) * scale
+    return int(text)
+
+
+class Commands:
+    """What can be asked for, as the tables of `wire` have it: a field with a default is an option, any other an argument."""
+
+    def __init__(self):
+        self.latest = {}
+        self.parser = Parser(prog="registry.py", add_help=False)
+        self.commands = self.parser.add_subparsers(dest="command", required=True)
+        for name, opcode in wire.REQUESTS.items():
+            if opcode != JOIN:
+                self.add_request(name, wire.MESSAGES[opcode])
+        watch = self.commands.add_parser("watch", help="prints notices for so many seconds, or to the end")
+        watch.add_argument("seconds", type=float, nargs="?")
+        self.commands.add_parser("signal", help="ends the latest fence")
+        peek = self.commands.add_parser("peek", help="the first bytes of the latest memory")
+        peek.add_argument("count", type=int, nargs="?", default=16)
+        poke = self.commands.add_parser("poke", help="writes text to its beginning")
+        poke.add_argument("text")
+
+    def add_request(self, name, layout):
+        parser = self.commands.add_parser(name, help=f"answered with {layout.answer}")
+        fields = [field for field in layout.fields if field not in wire.MEMORIES]
+        if len(fields) < len(layout.fields):
+            parser.add_argument("--memfd", type=int, action="append", metavar="BYTES")
+            parser.add_argument("--image", metavar="WxH:FOURCC")
+            parser.add_argument("--content", default="", metavar="TEXT")
+        for field in fields:
+            if isinstance(field, wire.Items) and field.key == "fence":
+                parser.add_argument("--fence", action="store_true")
+                for term in wire.TERMS:
+                    self.add_field(parser, term)
+            elif isinstance(field, wire.Items):
+                parser.add_argument(field.key, nargs="+", type=lambda text: self.value(text, "buffer", str))
+            elif not isinstance(field, wire.Count):
+                self.add_field(parser, field)
+
+    def add_field(self, parser, field):
+        if field.key is None:
+            return
+
+        def number(text):
+            return duration(text) if getattr(field, "unit", "") == " ns" else int(text, 0)
+
+        convert = str if isinstance(field, (wire.Id, wire.Text, wire.Choice)) else number
+        if isinstance(field, wire.Bits):
+            def convert(text):
+                return [name for name in text.split("+") if name]
+        options = {"type": lambda text: self.value(text, field.key, convert)}
+        if isinstance(field, wire.Choice):
+            options["choices"] = list(field.codes)
+        if field.default is None and not getattr(field, "optional", False):
+            parser.add_argument(field.key, **options)
+        else:
+            parser.add_argument(f"--{field.key}", default=field.default, **options)
+
+    def value(self, text, key, convert):
+        if not text.startswith("@"):
+            return convert(text)
+        if (text[1:] or key) not in self.latest:
+            raise argparse.ArgumentTypeError(f"nothing was said about {text[1:] or key}")
+        return self.latest[text[1:] or key]
+
+    def values(self, arguments):
+        """A request's values and descriptors; those that it makes are the caller's."""
+        values, descriptors = dict(vars(arguments)), []
+        if "memfd" in values:
+            values |= describe(arguments)
+            descriptors += [make_memfd(size, arguments.content.encode()) for size in values["memories"]]
+        if arguments.command == "addFence" or values.get("fence"):
+            descriptors.append(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+        if "fence" in values:
+            terms = {term.key: values[term.key] for term in wire.TERMS if term.key}
+            values["fence"] = [terms] if values["fence"] else []
+        return values, descriptors
+
+
+class Session:
+    def __init__(self, registry):
+        self.registry, self.commands, self.status = registry, Commands(), 0
+        self.memory, self.fence = None, None
+        self.commands.latest |= registry.joined
+        self.show("joined", registry.joined)
+
+    def show(self, name, values, /, **others):
+        print(json.dumps({"answer": name, **others, **values}), flush=True)
+
+    def show_notices(self):
+        while self.registry.notices:
+            notice = self.registry.notices.popleft()
+            print(json.dumps({"notice": notice.name, **notice.values}), flush=True)
+
+    def run(self, words):
+        arguments = self.commands.parser.parse_args(words)
+        own = {"watch": self.watch, "signal": self.signal, "peek": self.peek, "poke": self.poke}
+        own.get(arguments.command, self.request)(arguments)
+        self.show_notices()
+
+    def request(self, arguments):
+        values, descriptors = self.commands.values(arguments)
+        try:
+            message, received = self.registry.request(arguments.command, descriptors, **values)
+        finally:
+            if arguments.command == "addFence" or values.get("fence"):
+                self.fence = descriptors.pop()
+            close_all(descriptors)
+        self.commands.latest |= {key: value for key, value in message.values.items() if key != "status"}
+        self.commands.latest |= {"memory": received} if received else {}
+        if received:
+            close_all(self.memory or [])
+            self.memory = received
+        if message.name in RULED_OUT:
+            self.status = 4
+        self.show_notices()  # they came before
+        self.show(message.name, message.values, to=arguments.command)
+
+    def watch(self, arguments):
+        deadline = None if arguments.seconds is None else time.monotonic() + arguments.seconds
+        while deadline is None or time.monotonic() < deadline:
+            self.show_notices()
+            left = 3600 if deadline is None else max(0, deadline - time.monotonic())
+            if notice := self.registry.notice(left):
+                self.registry.notices.appendleft(notice)
+
+    def signal(self, _):
+        os.eventfd_write(self.fence, 1)
+
+    def mapped(self):
+        size = os.lseek(self.memory[0], 0, os.SEEK_END)
+        return mmap.mmap(self.memory[0], size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+
+    def peek(self, arguments):
+        with self.mapped() as view:
+            self.show("peeked", {"bytes": view[:arguments.count].hex()})
+
+    def poke(self, arguments):
+        with self.mapped() as view:
+            view[:len(arguments.text.encode())] = arguments.text.encode()
+
+    def lines(self):
+        """Lines of standard input; while none comes, notices are shown."""
+        rest = b""
+        while True:
+            self.show_notices()
+            ready, _, _ = select.select([0, self.registry.socket], [], [])
+            if self.registry.socket in ready:
+                self.registry.take(time.monotonic() + PATIENCE)
+            if 0 in ready:
+                data = os.read(0, 4096)
+                *lines, rest = (rest + data).split(b"\n") if data else [rest, b""]
+                yield from (line.decode() for line in lines)
+                if not data:
+                    return
+
+
+# MARK: Fixtures
+
+
+def check_fixture(path):
+    """What is wrong with an annotated message: nothing, if it is decoded and written back, or refused as its `!` line says."""
+    data, descriptors, expected = b"", 0, ""
+    with open(path, encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("@"):
+                descriptors = int(line.split()[2])
+            elif line.startswith("!"):
+                expected = line[1:].strip()
+            elif not line.startswith("#"):
+                data += bytes.fromhex(line.split("|")[0])
+    try:
+        message = wire.decode(data, descriptors)
+        if expected:
+            return f"is taken, and should be {expected}"
+        return "" if wire.encode(message) == data else "is written otherwise"
+    except wire.Malformed as error:
+        return "" if str(error) == expected else f"is {error}, and should be {expected or 'taken'}"
+
+
+def check_fixtures(paths):
+    problems = [f"{path} {problem}" for path in paths if (problem := check_fixture(path))]
+    print("\n".join(problems) if problems else f"{len(paths)} messages")
+    return 1 if problems else 0
+
+
+def split(words, mark=","):
+    """The words between marks."""
+    return [list(group) for is_mark, group in itertools.groupby(words, lambda word: word == mark) if not is_mark]
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__, add_help=False)
+    parser.add_argument("--socket", default=None)
+    parser.add_argument("--secret", default=None)
+    parser.add_argument("--help", action="store_true")
+    parser.add_argument("words", nargs=argparse.REMAINDER)
+    options = parser.parse_args()
+    if options.help or not options.words:
+        print(__doc__ + "\n" + Commands().parser.format_help())
+        return 0 if options.help else 64
+    if options.words[0] == "fixtures":
+        return check_fixtures(options.words[1:])
+    registry = None
+    try:
+        registry = Registry(options.socket, options.secret)
+        session = Session(registry)
+        from_input = options.words == ["-"]
+        for command in (map(shlex.split, session.lines()) if from_input else split(options.words)):
+            if command:
+                session.run(command)
+        registry.close()
+        return session.status
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 64
+    except Ended as end:
+        print(end, file=sys.stderr)
+        if registry:
+            registry.close(end.reason, str(end))
+        return end.status
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

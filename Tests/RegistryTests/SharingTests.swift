@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufClient
+import DMABufModel
+import DMABufSystem
+import TestSupport
+import Testing
+
+@Suite("Sharing through the registry", .leavesNoDescriptor)
+struct SharingTests {
+    @Test("what one process shares, another lists, shows, reads and writes")
+    func story() throws {
+        let registry = try RunningRegistry()
+        #expect(try registry.run("list").output == "no buffers\n")
+        let shared = try registry.run(
+            "share", "model", "--from", "memfd", "--size", "64K", "--fill", "pattern", "--keep")
+        #expect(shared.status == 0 && shared.output.hasPrefix("sharing \"model\", 64 KiB of memfd, as "), "\(shared)")
+        #expect(try registry.run("list").output.contains("model  "))
+        #expect(try registry.run("show", "model").output.contains("generation 1"))
+        let read = try registry.run(
+            "attach", "model", "--", "sh", "-c", "test $DMABUF_NAME = model -a $DMABUF_SIZES = 65536")
+        #expect(read.status == 0, "\(read.errors)")
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        #expect(try registry.run("read", "model", "\(folder)/out").status == 0)
+        #expect(try registry.run("share", "copy", "--from", "memfd", "--size", "64K", "--keep").status == 0)
+        #expect(try registry.run("write", "copy", "\(folder)/out").status == 0)
+        #expect(try registry.run("read", "copy", "\(folder)/again").status == 0)
+        #expect(try Running(["cmp", "\(folder)/out", "\(folder)/again"]).finish().status == 0)
+        #expect(try registry.run("remove", "model").status == 0)
+        #expect(try registry.run("show", "model").status == 4)
+        #expect(try registry.stop().status == 0)
+    }
+
+    @Test("without a registry, a command says so and ends with 3")
+    func nobodyServes() throws {
+        let run = try Tool.run("list", environment: ["DMABUF_SHARE_SOCKET": "/tmp/nobody-serves-here.sock"])
+        #expect(run.status == 3 && run.errors.contains("dmabuf-share serve"), "\(run.errors)")
+    }
+
+    @Test("a second registry at the same place is refused, and the first goes on")
+    func secondRegistry() throws {
+        let registry = try RunningRegistry()
+        let second = try Tool.run("serve", "--socket", registry.socket)
+        #expect(second.status == 1 && second.errors.contains("serves there already"), "\(second.errors)")
+        #expect(try registry.run("list").status == 0)
+        _ = try registry.stop()
+    }
+
+    @Test("a buffer lives as long as its owner and its last attachment, whoever is killed")
+    func lifetime() throws {
+        let registry = try RunningRegistry()
+        #expect(try registry.run("list").status == 0)
+        let before = registry.openDescriptors()
+        let owner = try registry.start("share", "frame", "--from", "memfd", "--size", "8K", "--fill", "pattern")
+        try wait { try registry.run("show", "frame").status == 0 }
+        let holder = try registry.start("attach", "frame", "--", "sleep", "60")
+        try wait { try registry.run("show", "frame", "--json").output.contains(#""attachments":1"#) }
+        try owner.send(.kill)
+        #expect(try owner.finish().status == 137)
+        // The holder has it still, and so it is there for others of this user.
+        #expect(try registry.run("show", "frame").status == 0)
+        try holder.send(.kill)
+        _ = try holder.finish()
+        try wait { try registry.run("list").output == "no buffers\n" }
+        try wait { registry.openDescriptors() == before }
+        _ = try registry.stop()
+    }
+
+    @Test("a descriptor that is not what it is called is refused, and the connection stands")
+    func unsealed() throws {
+        let registry = try RunningRegistry()
+        var client = try RegistryConnection(at: registry.socket, until: .after(.seconds(5)))
+        let buffer = try MemFDExporter().export(.bytes(4096))
+        let (id, generation) = try client.register(buffer, name: "good", until: .after(.seconds(5)))
+        #expect(generation == .first)
+        do throws(RegistryError) {
+            _ = try client.register(buffer, name: "good", until: .after(.seconds(5)))
+            Issue.record("a name was given twice")
+        } catch {
+            guard case .ruledOut(.nameTaken) = error else { throw error }
+        }
+        let attached = try client.attach(id, AttachTerms(.read), until: .after(.seconds(5)))
+        #expect(attached.buffer.memory[0].inode == buffer.memory[0].inode)
+        _ = try registry.stop()
+    }
+}
+
+/// Waits for what comes about by itself, for ten seconds at most.
+func wait(_ condition: () throws -> Bool, sourceLocation: SourceLocation = #_sourceLocation) throws {
+    let deadline = Deadline.after(.seconds(10))
+    while try !condition() {
+        guard !deadline.hasPassed else {
+            Issue.record("waited in vain", sourceLocation: sourceLocation)
+            return
+        }
+        Clock.sleep(.milliseconds(5))
+    }
+}
