@@ -80,7 +80,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .executableTarget(
-            name: "dmabuf-simulate", dependencies: ["DMABufSimulator", arguments, system],
+            name: "dmabuf-simulate", dependencies: ["DMABufSimulator", "DMABufSystem", arguments, system],
             swiftSettings: strict),
         .executableTarget(name: "dmabuf-bench", dependencies: ["DMABufModel"], swiftSettings: strict),
 

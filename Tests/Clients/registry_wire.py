@@ -490,7 +490,8 @@ MESSAGES = {
     0x4154: Layout("readyToCopy", [BUFFER, GENERATION, *TIME, *STATUS]),
     0x4155: Layout("moveEnded", [
         BUFFER, Choice("outcome", 1, [
-            "moved", "late", "refused", "aborted", "copyFailed", "copyLate", "bufferEnded", "quarantined"]), Pad(7),
+            "moved", "late", "refused", "aborted", "copyFailed", "copyLate", "bufferEnded", "quarantined",
+            "tokenEnded"]), Pad(7),
         Case("outcome", {"moved": [GENERATION, *HOLDERS], "late": HOLDERS, "refused": HOLDER})]),
     0x4160: Layout("revoke", [ATTACHMENT, BUFFER, *TIME, Bits("flags", ["forGood"]), Pad(7)]),
     0x4161: Layout("revoked", [ATTACHMENT, BUFFER, Choice("state", 1, {1: "revoked", 2: "dead"}), Pad(7)]),

@@ -208,6 +208,7 @@ enum ExpectedRegistry {
         "notice-move-ended-copy-late": .moveEnded(buffer, .aborted(.copyLate)),
         "notice-move-ended-buffer-ended": .moveEnded(buffer, .aborted(.bufferEnded)),
         "notice-move-ended-quarantined": .moveEnded(buffer, .aborted(.quarantined)),
+        "notice-move-ended-token-ended": .moveEnded(buffer, .aborted(.tokenEnded)),
         "notice-revoke": .revoke(four, buffer, isFinal: true, until: at(milliseconds: 500)),
         "notice-revoke-for-now": .revoke(four, buffer, isFinal: false, until: at(milliseconds: 500)),
         "notice-revoked": .revoked(four, buffer, .revoked),

@@ -105,6 +105,7 @@ extension MoveAbort {
     /// Why a move came to nothing, and because of whom.
     public var sentence: String {
         switch self {
+        case .tokenEnded: "the token that it was begun with has ended"
         case .late(let holders): "not all let go in time\(holders.words(":"))"
         case .refused(let holder): "\([holder].words) will not let go"
         case .asked: "it was called off"

@@ -154,6 +154,7 @@ extension MoveAbort {
         switch self {
         case .late: (code, remedy) = (.deadline, "allow more time with --within, or do without them: --late cut-off")
         case .copyLate: code = .deadline
+        case .tokenEnded: code = .refused
         case .refused: (code, remedy) = (.refused, "ask again later, or do without them: --late cut-off")
         case .quarantined: code = .refused
         case .bufferEnded: code = .gone

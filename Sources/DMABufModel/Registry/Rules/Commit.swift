@@ -34,8 +34,8 @@ extension Registry {
 
     /// The buffer, if the asker is moving it away from `generation`.
     private func findMoving(_ id: BufferID, _ generation: Generation, _ asker: Asker) throws(Refusal) -> Slot {
-        guard let buffer = bufferSlots[id], !buffers[buffer].isEnding else { throw .noSuchBuffer }
-        // The mover had the right when it began, if only by a token that is used up now.
+        guard let buffer = bufferSlots[id] else { throw .noSuchBuffer }
+        // Who has begun a move may end it, with whatever right it was begun; others hear of it if they know the buffer.
         if buffers[buffer].move?.mover != asker.client { _ = try findBuffer(id, needing: [], asker) }
         try checkCurrent(generation, of: buffer)
         guard let move = buffers[buffer].move else { throw .notMoving }

@@ -31,7 +31,8 @@ extension Registry {
         }
         spend(found.token)
         let until = now + terms.within
-        buffers[buffer].move = Move(mover: asker.client, terms: terms, until: until)
+        let lender = lender(found.token, to: asker.client, on: buffer)
+        buffers[buffer].move = Move(mover: asker.client, terms: terms, lender: lender, until: until)
         buffers[buffer].move?.timer = deadlines.add(until, for: .move(buffer))
         moveLinks.append(buffer, to: &clients[asker.client].moves)
         // The answer comes first: a move with no holder is ready to copy in this same step.
