@@ -95,9 +95,6 @@ extension RegistryServer {
         } catch {
             return refuse(error, envelope.serial, client)
         }
-        if case .beginMove(let buffer, _, let terms) = request, terms.copier == .server {
-            placements[buffer] = terms.placement
-        }
         counters.requests += 1
         effects.removeAll()
         registry.handle(request, numbered: arriving.number, from: id, at: now, into: &effects)

@@ -188,7 +188,7 @@ package struct Checker: Sendable {
         case .dropFence(let id): try dropped(id)
         case .importFence(let id, let buffer, let generation, let usage):
             try check(importing: id, buffer, generation, usage)
-        case .startCopy(let id, let from, let to): try started(copy: id, from, to)
+        case .startCopy(let id, let from, let to, _): try started(copy: id, from, to)
         case .cancelCopy(let id, let generation): try cancelled(copy: id, generation)
         case .verifyRelease(let id, let generation):
             let look = Look(label: nextLabel(), buffer: id, generation: generation)

@@ -138,7 +138,8 @@ extension Registry {
         buffers[buffer].move?.until = until
         buffers[buffer].move?.timer = deadlines.add(until, for: .move(buffer))
         switch move.terms.copier {
-        case .server: effects.append(.startCopy(id, from: generation, to: generation.next))
+        case .server:
+            effects.append(.startCopy(id, from: generation, to: generation.next, with: move.terms.placement))
         case .mover:
             notify(move.mover, .readyToCopy(id, generation.next, latched(buffer, .bookkeep), until: until))
         }
