@@ -77,7 +77,10 @@ public final class DMABuffer: Sendable {
     /// How many references the kernel counts (descriptors, mappings, messages in flight, device imports), or nil for a
     /// stand-in, which has no count. One means: only this descriptor.
     public func referenceCount() throws(DMABufError) -> Int? {
-        try attempting("read fdinfo of dma-buf \(inode)") { () throws(Errno) in try FDInfo(ofOwn: descriptor).count }
+        if isStandIn { return nil }
+        return try attempting("read fdinfo of dma-buf \(inode)") { () throws(Errno) in
+            try FDInfo(ofOwn: descriptor).count
+        }
     }
 
     /// The name that a holder gave it, if one did. Anyone's choice; escape it before showing it.
