@@ -87,8 +87,9 @@ public struct RegistryServer: ~Copyable {
     }
 
     private var nextDeadline: Deadline? {
-        let ends = [registry.nextDeadline, greetings.first].compactMap { $0 }
-        return ends.min().map { Deadline(nanoseconds: $0.nanoseconds) }
+        let ends = (registry.nextDeadline, greetings.first)
+        let first = if let rule = ends.0, let greeting = ends.1 { min(rule, greeting) } else { ends.0 ?? ends.1 }
+        return first.map { Deadline(nanoseconds: $0.nanoseconds) }
     }
 
     /// False when it is time to stop.

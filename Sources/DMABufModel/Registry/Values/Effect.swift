@@ -33,9 +33,13 @@ public enum CutOffReason: UInt8, Hashable, CaseIterable, Sendable {
 public struct Effects: Sendable {
     public private(set) var list: [Effect] = []
 
-    public init(capacity: Int = 64) { list.reserveCapacity(capacity) }
+    public init(capacity: Int = 64) {
+        if capacity > 0 { list.reserveCapacity(capacity) }
+    }
 
     public var isEmpty: Bool { list.isEmpty }
-    public mutating func removeAll() { list.removeAll(keepingCapacity: true) }
+    public mutating func removeAll() {
+        if !list.isEmpty { list.removeAll(keepingCapacity: true) }
+    }
     mutating func append(_ effect: Effect) { list.append(effect) }
 }
