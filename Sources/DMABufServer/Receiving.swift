@@ -87,7 +87,7 @@ extension RegistryServer {
             case .commitMove(let next): request = try admit(next, &descriptors)
             case .request(let asked):
                 if let kind = asked.fenceKind { arriving.fence = try admitFence(kind, &descriptors) }
-                request = asked.mappingTokens(tokens.hash)
+                request = asked.mappingTokens { tokens.hash($0) }
             default: return part(client, .unexpected, "a message out of its place")
             }
         } catch {
