@@ -167,7 +167,7 @@ extension Registry {
         return lastNumber
     }
 
-    mutating func reply(_ asker: Asker, _ answer: Answer) {
+    mutating func reply(_ asker: Asker, _ answer: consuming Answer) {
         // One that is about to be cut off still has its answers first.
         guard !clients[asker.client].isDead else { return }
         effects.append(.answer(clients[asker.client].id, asker.number, answer))

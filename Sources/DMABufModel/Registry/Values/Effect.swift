@@ -41,5 +41,11 @@ public struct Effects: Sendable {
     public mutating func removeAll() {
         if !list.isEmpty { list.removeAll(keepingCapacity: true) }
     }
-    mutating func append(_ effect: Effect) { list.append(effect) }
+    mutating func append(_ effect: consuming Effect) { list.append(effect) }
+
+    /// For whoever takes them out one by one: the last one is moved, any other would be copied.
+    public mutating func reverse() {
+        if list.count > 1 { list.reverse() }
+    }
+    public mutating func popLast() -> Effect? { list.popLast() }
 }
