@@ -36,7 +36,9 @@ struct ByteReader: ~Escapable {
 
     /// Bytes without a meaning yet.
     mutating func readReserved(_ count: Int) throws(WireError) {
-        for _ in 0..<count where try read(UInt8.self) != 0 { throw .reservedBits(field: "reserved") }
+        guard remaining >= count else { throw .tooShort(needs: offset + count, has: bytes.count) }
+        for index in offset..<offset + count where bytes[index] != 0 { throw .reservedBits(field: "reserved") }
+        offset += count
     }
 
     /// A field whose values are the cases of an enumeration.
