@@ -7,9 +7,7 @@ import DMABufWire
 /// What the rules said is done, in order.
 extension RegistryServer {
     mutating func carryOutAll() {
-        // Taken from the end, which moves them out: they are not copied.
-        effects.reverse()
-        while let effect = effects.popLast() { carryOut(effect) }
+        while let effect = effects.takeNext() { carryOut(effect) }
     }
 
     /// What came to light goes back into the rules, until nothing is left.

@@ -78,7 +78,8 @@ extension RegistryServer {
     private mutating func decide(
         _ envelope: Envelope, _ descriptors: inout DescriptorList, _ id: ClientID, _ client: ClientConnection
     ) {
-        arriving = Arriving()
+        // What the rules have not taken is closed.
+        defer { arriving = Arriving() }
         arriving.client = client
         arriving.number = RequestNumber(envelope.serial)
         let request: Request
@@ -102,7 +103,6 @@ extension RegistryServer {
         registry.handle(request, numbered: arriving.number, from: id, at: now, into: &effects)
         carryOutAll()
         observe()
-        arriving = Arriving()
     }
 }
 
