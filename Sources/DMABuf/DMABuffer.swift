@@ -35,13 +35,12 @@ public final class DMABuffer: Sendable {
     public init(adopting descriptor: consuming Descriptor) throws(DMABufError) {
         var seals: MemFD.Seals = []
         let kind: DescriptorKind
-        do throws(Errno) { kind = try DescriptorKind(of: descriptor) } catch {
+        do throws(Errno) { kind = try DescriptorKind(of: descriptor, seals: &seals) } catch {
             throw .system("identify descriptor \(descriptor.numberForDisplay)", error)
         }
         switch kind {
         case .dmaBuf: self.kind = .dmaBuf
         case .memfd:
-            seals = (try? MemFD.seals(of: descriptor)) ?? []
             guard seals.contains(.shrink) else {
                 throw DMABufError(
                     .unsealed, "a memfd that can shrink under its readers is not shared",
@@ -53,8 +52,9 @@ public final class DMABuffer: Sendable {
             throw DMABufError(.notADMABuf, "descriptor is \(kind), not a dma-buf")
         }
         do throws(Errno) {
-            byteCount = try self.kind == .memfd ? descriptor.fileByteCount() : descriptor.seekableByteCount()
-            inode = try descriptor.identity().inode
+            let status = try descriptor.status()
+            inode = status.identity.inode
+            byteCount = try self.kind == .memfd ? status.byteCount : descriptor.seekableByteCount()
             exporterName = self.kind == .memfd ? "memfd" : try FDInfo(ofOwn: descriptor).exporterName ?? "unknown"
         } catch {
             throw .system("measure a dma-buf", error)
@@ -77,7 +77,10 @@ public final class DMABuffer: Sendable {
     /// How many references the kernel counts (descriptors, mappings, messages in flight, device imports), or nil for a
     /// stand-in, which has no count. One means: only this descriptor.
     public func referenceCount() throws(DMABufError) -> Int? {
-        try attempting("read fdinfo of dma-buf \(inode)") { () throws(Errno) in try FDInfo(ofOwn: descriptor).count }
+        if isStandIn { return nil }
+        return try attempting("read fdinfo of dma-buf \(inode)") { () throws(Errno) in
+            try FDInfo(ofOwn: descriptor).count
+        }
     }
 
     /// The name that a holder gave it, if one did. Anyone's choice; escape it before showing it.

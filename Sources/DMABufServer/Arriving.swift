@@ -6,6 +6,8 @@ import DMABufWire
 
 /// What came with the request that is being decided. What the rules do not take is closed with it.
 struct Arriving {
+    /// Who asks.
+    var client: ClientConnection?
     var number = RequestNumber(0)
     var memory: MemoryTable.Entry?
     /// The generation that the memory is to become; nil for a new buffer, whose number comes with the answer.

@@ -7,11 +7,7 @@ import DMABufWire
 /// What the rules said is done, in order.
 extension RegistryServer {
     mutating func carryOutAll() {
-        // Lent to the walk, so that it is neither copied nor changed under it.
-        var current = Effects(capacity: 0)
-        swap(&current, &effects)
-        for effect in current.list { carryOut(effect) }
-        swap(&current, &effects)
+        while let effect = effects.takeNext() { carryOut(effect) }
     }
 
     /// What came to light goes back into the rules, until nothing is left.
@@ -34,7 +30,7 @@ extension RegistryServer {
         observe()
     }
 
-    private mutating func carryOut(_ effect: Effect) {
+    private mutating func carryOut(_ effect: consuming Effect) {
         switch effect {
         case .answer(let client, let number, let answer): reply(answer, number, to: client)
         case .notify(let client, let notice): tell(notice, to: client)
@@ -57,10 +53,10 @@ extension RegistryServer {
         }
     }
 
-    private mutating func reply(_ answer: Answer, _ number: RequestNumber, to id: ClientID) {
+    private mutating func reply(_ answer: consuming Answer, _ number: RequestNumber, to id: ClientID) {
         if number == arriving.number { keepArrived(answer) }
         if holdsBack(answer, number, to: id) { return }
-        guard let client = clients[id] else { return }
+        guard let client = find(id) else { return }
         switch answer {
         case .attached(let attachment, _, let fences): grant(attachment, fences, isMapped: false, number, client)
         case .mapped(let attachment, _, let fences): grant(attachment, fences, isMapped: true, number, client)
@@ -73,6 +69,11 @@ extension RegistryServer {
             say(.answer(answer), number.rawValue, to: client)
         default: say(.answer(answer), number.rawValue, to: client)
         }
+    }
+
+    /// Most answers go to who has just asked.
+    private func find(_ id: ClientID) -> ClientConnection? {
+        if let asker = arriving.client, asker.id == id { asker } else { clients[id] }
     }
 
     /// The rules have taken the memory that came with the request.

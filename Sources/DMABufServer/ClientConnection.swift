@@ -35,20 +35,28 @@ final class ClientConnection {
 
 /// All connections, by the number of their events and by the number that the rules know.
 struct ClientTable {
-    private var connections: [ClientNumber: ClientConnection] = [:]
+    /// A number says where its connection is, and which of those that were there: so finding one is no search.
+    private var slots: [ClientConnection?] = []
+    private var free: [Int] = []
     private var joined: [ClientID: ClientConnection] = [:]
     private var last: UInt64 = 0
 
-    var count: Int { connections.count }
-    var all: [ClientConnection] { Array(connections.values) }
+    var count: Int { slots.count - free.count }
+    var all: [ClientConnection] { slots.compactMap { $0 } }
 
-    subscript(number: ClientNumber) -> ClientConnection? { connections[number] }
+    subscript(number: ClientNumber) -> ClientConnection? {
+        guard number.slot < slots.count, let client = slots[number.slot], client.number == number else { return nil }
+        return client
+    }
+
     subscript(id: ClientID) -> ClientConnection? { joined[id] }
 
     mutating func add(_ socket: consuming UnixSocket, _ identity: consuming PeerIdentity) -> ClientConnection {
         last += 1
-        let client = ClientConnection(ClientNumber(last), socket, identity)
-        connections[client.number] = client
+        let slot = free.popLast() ?? slots.count
+        if slot == slots.count { slots.append(nil) }
+        let client = ClientConnection(ClientNumber(last, slot: slot), socket, identity)
+        slots[slot] = client
         return client
     }
 
@@ -58,7 +66,8 @@ struct ClientTable {
     }
 
     mutating func remove(_ client: ClientConnection) {
-        connections[client.number] = nil
+        slots[client.number.slot] = nil
+        free.append(client.number.slot)
         if let id = client.id { joined[id] = nil }
     }
 }

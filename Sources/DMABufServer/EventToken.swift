@@ -45,8 +45,18 @@ enum EventToken: Equatable {
     }
 }
 
-/// A connection, from its first moment; a ``ClientID`` it has only once it has joined.
+/// A connection, from its first moment; a ``ClientID`` it has only once it has joined. The lower bits say where it is in
+/// the ``ClientTable``; the upper 36 count up, so that an event meets nobody who came after its subject.
 struct ClientNumber: Hashable, Sendable {
     let rawValue: UInt64
     init(_ rawValue: UInt64) { self.rawValue = rawValue }
+
+    private static let slotBits: UInt64 = 20
+
+    init(_ count: UInt64, slot: Int) {
+        precondition(slot < 1 << Self.slotBits, "more connections than there can be descriptors")
+        rawValue = (count & (1 << 36 - 1)) << Self.slotBits | UInt64(slot)
+    }
+
+    var slot: Int { Int(rawValue & (1 << Self.slotBits - 1)) }
 }

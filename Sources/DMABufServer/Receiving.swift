@@ -62,6 +62,7 @@ extension RegistryServer {
     private mutating func take(
         _ envelope: Envelope, _ descriptors: inout DescriptorList, from client: ClientConnection
     ) {
+        if case .joined(let id) = client.stage { return decide(envelope, &descriptors, id, client) }
         switch (client.stage, envelope.message) {
         case (_, .farewell): died(client)
         case (.greeting, .hello(let hello)):
@@ -70,7 +71,6 @@ extension RegistryServer {
             }
             client.stage = .joining
         case (.joining, .join(let join)): self.join(client, join, envelope.serial)
-        case (.joined(let id), _): decide(envelope, &descriptors, id, client)
         default: part(client, .unexpected, "a message out of its place")
         }
     }
@@ -78,7 +78,9 @@ extension RegistryServer {
     private mutating func decide(
         _ envelope: Envelope, _ descriptors: inout DescriptorList, _ id: ClientID, _ client: ClientConnection
     ) {
-        arriving = Arriving()
+        // What the rules have not taken is closed.
+        defer { arriving = Arriving() }
+        arriving.client = client
         arriving.number = RequestNumber(envelope.serial)
         let request: Request
         do throws(DMABufError) {
@@ -89,7 +91,8 @@ extension RegistryServer {
             case .allocate(let allocation): return allocate(allocation, id, client, envelope.serial)
             case .request(let asked):
                 if let kind = asked.fenceKind { arriving.fence = try admitFence(kind, &descriptors) }
-                request = asked.mappingTokens(tokens.hash)
+                request = asked.mappingTokens { tokens.hash($0) }
+            case .farewell: return died(client)
             default: return part(client, .unexpected, "a message out of its place")
             }
         } catch {
@@ -100,7 +103,6 @@ extension RegistryServer {
         registry.handle(request, numbered: arriving.number, from: id, at: now, into: &effects)
         carryOutAll()
         observe()
-        arriving = Arriving()
     }
 }
 

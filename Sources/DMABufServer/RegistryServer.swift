@@ -89,8 +89,13 @@ public struct RegistryServer: ~Copyable {
     }
 
     private var nextDeadline: Deadline? {
-        let ends = [registry.nextDeadline, greetings.first, workers.firstEnd].compactMap { $0 }
-        return ends.min().map { Deadline(nanoseconds: $0.nanoseconds) }
+        let first = earlier(registry.nextDeadline, earlier(greetings.first, workers.firstEnd))
+        return first.map { Deadline(nanoseconds: $0.nanoseconds) }
+    }
+
+    private func earlier(_ one: Instant?, _ other: Instant?) -> Instant? {
+        guard let one, let other else { return one ?? other }
+        return min(one, other)
     }
 
     /// False when it is time to stop.

@@ -183,6 +183,6 @@ public enum MemoryFence {
 /// The kind first: on a hostile file anything else would wait for ever.
 private func checkPage(_ file: borrowing Descriptor, byteCount: Int, sealed seals: MemFD.Seals) throws(Errno) {
     guard byteCount > 0, byteCount % 8 == 0, try DescriptorKind(of: file) == .memfd,
-        try MemFD.seals(of: file).isSuperset(of: seals), try file.fileByteCount() == UInt64(byteCount)
+        try MemFD.seals(of: file).isSuperset(of: seals), try file.status().byteCount == UInt64(byteCount)
     else { throw .invalidArgument }
 }

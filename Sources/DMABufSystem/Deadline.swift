@@ -31,9 +31,12 @@ public struct Deadline: Hashable, Comparable, Sendable {
     public static func < (earlier: Deadline, later: Deadline) -> Bool { earlier.nanoseconds < later.nanoseconds }
 
     /// What is left of it, zero when it has passed.
-    public var remaining: Duration {
-        let now = Deadline.now()
-        return now < self ? .nanoseconds(Int64(clamping: nanoseconds - now.nanoseconds)) : .zero
+    public var remaining: Duration { .nanoseconds(Int64(clamping: nanosecondsRemaining)) }
+
+    /// The same for a loop: a `Duration` counts in 128 bits.
+    var nanosecondsRemaining: UInt64 {
+        let now = Deadline.now().nanoseconds
+        return now < nanoseconds ? nanoseconds - now : 0
     }
 
     public var hasPassed: Bool { self <= .now() }

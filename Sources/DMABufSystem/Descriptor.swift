@@ -90,25 +90,20 @@ extension Descriptor {
         return UInt64(try valueOrErrno { lseek(number, 0, Int32(SEEK_END)) })
     }
 
-    /// The size in bytes of a memory file. Asked without a seek, which would move the offset that its owner shares.
+    /// What is open, and the size that the file says: a memory file's size, and nothing for a dma-buf. A seek would move
+    /// the offset that a memory file's owner shares.
     ///
-    /// The corresponding C call is `fstat`, field `st_size`. Only for an fd whose kind is known, as above.
-    public borrowing func fileByteCount() throws(Errno) -> UInt64 {
+    /// The corresponding C function is `fstat`. Only for an fd whose kind is known, as above.
+    public borrowing func status() throws(Errno) -> (identity: FileIdentity, byteCount: UInt64) {
         var status = stat()
         let number = self.number
         try nothingOrErrno { unsafe fstat(number, &status) }
-        return UInt64(status.st_size)
+        let identity = FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+        return (identity, UInt64(status.st_size))
     }
 
-    /// Device and inode, the identity of what is open. Only for an fd whose kind is known, as above.
-    ///
-    /// The corresponding C function is `fstat`.
-    public borrowing func identity() throws(Errno) -> FileIdentity {
-        var status = stat()
-        let number = self.number
-        try nothingOrErrno { unsafe fstat(number, &status) }
-        return FileIdentity(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
-    }
+    /// Device and inode, the identity of what is open. As above.
+    public borrowing func identity() throws(Errno) -> FileIdentity { try status().identity }
 
     /// Writes all of `text`.
     public borrowing func write(_ text: String) throws(Errno) {

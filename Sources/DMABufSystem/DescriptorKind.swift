@@ -19,20 +19,38 @@ public enum DescriptorKind: Equatable, Sendable {
         try self.init(ofNumber: descriptor.number)
     }
 
+    /// As above; and the seals of a memfd, which had to be asked to know it.
+    public init(of descriptor: borrowing Descriptor, seals: inout MemFD.Seals) throws(Errno) {
+        try self.init(ofNumber: descriptor.number, seals: &seals)
+    }
+
     init(ofNumber number: CInt) throws(Errno) {
+        var seals: MemFD.Seals = []
+        try self.init(ofNumber: number, seals: &seals)
+    }
+
+    private init(ofNumber number: CInt, seals: inout MemFD.Seals) throws(Errno) {
         let link = try Sysfs.link("/proc/thread-self/fd/\(number)")
-        self = .other(String(decoding: link, as: UTF8.self))
         if link.starts(with: "/dmabuf:".utf8) {
             // A plain file can be called this, but its fdinfo has no exporter; and the statfs type settles it, asked
             // only now that the file is known to be the kernel's own.
             let info = try FDInfo(ofNumber: number)
-            if info.exporterName != nil, isDMABufFilesystem(number) { self = .dmaBuf }
+            if info.exporterName != nil, isDMABufFilesystem(number) {
+                self = .dmaBuf
+                return
+            }
         } else if link.starts(with: "/memfd:".utf8) {
             // Of huge pages its owner can take away even sealed memory: a hole is filled from a pool that can be empty.
-            if (try? MemFD.seals(ofNumber: number)) != nil, hasOrdinaryPages(number) { self = .memfd }
+            if let found = try? MemFD.seals(ofNumber: number), hasOrdinaryPages(number) {
+                seals = found
+                self = .memfd
+                return
+            }
         } else if let kind = Self.anonymousInodes[String(decoding: link, as: UTF8.self)] {
             self = kind
+            return
         }
+        self = .other(String(decoding: link, as: UTF8.self))
     }
 
     /// Whether the kernel itself is behind the file, so that closing it waits for nobody.

@@ -64,7 +64,7 @@ public struct Poller: ~Copyable, Sendable {
     /// Fills `events` with what is ready by `deadline` (nil: whenever), with one system call and no allocation. None at
     /// the deadline, and none when a signal interrupts, so that the caller's loop decides.
     public borrowing func wait(into events: inout PollerEvents, until deadline: Deadline?) throws(Errno) {
-        let left = deadline.map { Int64(clamping: $0.remaining.clampedNanoseconds) } ?? -1
+        let left = deadline.map { Int64(clamping: $0.nanosecondsRemaining) } ?? -1
         try events.fill(descriptor.number, timeout: left)
     }
 
@@ -73,7 +73,7 @@ public struct Poller: ~Copyable, Sendable {
         var event = unsafe epoll_event()
         let number = descriptor.number
         while true {
-            let left = Int64(clamping: deadline.remaining.clampedNanoseconds)
+            let left = Int64(clamping: deadline.nanosecondsRemaining)
             do throws(Errno) {
                 let count = try valueOrErrno(retryOnInterrupt: false) {
                     unsafe dmabuf_epoll_wait(number, &event, 1, left)

@@ -60,7 +60,7 @@ extension UnixSocket {
         _ bytes: Span<UInt8>, with passed: borrowing Descriptor
     ) throws(Errno) -> SendOutcome {
         let (socket, number) = (descriptor.number, passed.number)
-        var control = ControlSpace()
+        let control = ControlSpace()
         do throws(Errno) {
             try unsafe control.withDescriptors(1) { _ in
                 number
@@ -92,7 +92,7 @@ extension UnixSocket {
     ) throws(Errno) {
         guard descriptors.count <= DescriptorList.limit else { throw .invalidArgument }
         let socket = descriptor.number
-        var control = ControlSpace()
+        let control = ControlSpace()
         try unsafe control.withDescriptors(descriptors.count) {
             descriptors.number(at: $0)
         } _: {
@@ -142,7 +142,7 @@ extension UnixSocket {
         into buffer: inout [UInt8], descriptorsAtMost limit: Int = DescriptorList.limit
     ) throws(ReceiveError) -> Received? {
         let number = descriptor.number
-        var control = ControlSpace()
+        let control = ControlSpace()
         var flags: CInt = 0
         var count = 0
         // Owned from the moment it is filled: whatever is thrown below, the list closes what came.
@@ -196,20 +196,16 @@ public enum ReceiveError: Error, Equatable, Sendable {
     case system(Errno)
 }
 
-/// Room on the stack for the control data of the longest message: `CMSG_SPACE` of 253 descriptors.
+/// Room on the stack for the control data of a message, as much as it needs.
 private struct ControlSpace: ~Copyable {
-    private var words = InlineArray<129, UInt64>(repeating: 0)
-
-    mutating func withRoom<Result>(
+    func withRoom<Result>(
         _ size: Int, _ body: (UnsafeMutableRawBufferPointer) throws(Errno) -> Result
     ) throws(Errno) -> Result {
-        try unsafe withUnsafeMutableBytes(of: &words) { (space) throws(Errno) in
-            try unsafe body(UnsafeMutableRawBufferPointer(rebasing: space[..<size]))
-        }
+        try unsafe withUnsafeTemporaryAllocation(byteCount: size, alignment: MemoryLayout<cmsghdr>.alignment, body)
     }
 
     /// Lends control data that passes `count` descriptors; none at all for none.
-    mutating func withDescriptors(
+    func withDescriptors(
         _ count: Int, _ number: (Int) -> CInt, _ body: (UnsafeMutableRawBufferPointer) throws(Errno) -> Void
     ) throws(Errno) {
         let size = count == 0 ? 0 : dmabuf_cmsg_space(MemoryLayout<CInt>.size * count)

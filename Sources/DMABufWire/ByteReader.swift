@@ -26,19 +26,19 @@ struct ByteReader: ~Escapable {
     /// `count` bytes of clean UTF-8, as ``Wire/isClean(_:)`` has it.
     mutating func readText(_ count: Int, field: String) throws(WireError) -> String {
         guard remaining >= count else { throw .tooShort(needs: offset + count, has: bytes.count) }
-        var text: [UInt8] = []
-        text.reserveCapacity(count)
-        for index in 0..<count { text.append(bytes[offset + index]) }
+        let part = bytes.extracting(offset..<offset + count)
         offset += count
-        guard let string = String(validating: text, as: UTF8.self), Wire.isClean(string) else {
-            throw .invalidText(field: field)
-        }
+        guard let text = try? UTF8Span(validating: part) else { throw .invalidText(field: field) }
+        let string = String(copying: text)
+        guard Wire.isClean(string) else { throw .invalidText(field: field) }
         return string
     }
 
     /// Bytes without a meaning yet.
     mutating func readReserved(_ count: Int) throws(WireError) {
-        for _ in 0..<count where try read(UInt8.self) != 0 { throw .reservedBits(field: "reserved") }
+        guard remaining >= count else { throw .tooShort(needs: offset + count, has: bytes.count) }
+        for index in offset..<offset + count where bytes[index] != 0 { throw .reservedBits(field: "reserved") }
+        offset += count
     }
 
     /// A field whose values are the cases of an enumeration.

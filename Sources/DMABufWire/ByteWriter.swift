@@ -2,12 +2,12 @@
 
 /// Appends little-endian fields to bytes that the caller keeps and reuses.
 struct ByteWriter {
-    private(set) var bytes: [UInt8]
+    private(set) var bytes: [UInt8] = []
 
-    init(reusing bytes: consuming [UInt8]) {
-        self.bytes = bytes
-        self.bytes.removeAll(keepingCapacity: true)
-    }
+    /// Takes the space of `other` and leaves it what was written so far; so it is never shared, and never copied.
+    mutating func exchange(with other: inout [UInt8]) { swap(&bytes, &other) }
+
+    mutating func removeAll() { bytes.removeAll(keepingCapacity: true) }
 
     mutating func write<Value: FixedWidthInteger>(_ value: Value) {
         for shift in stride(from: 0, to: Value.bitWidth, by: 8) {
@@ -28,10 +28,4 @@ struct ByteWriter {
     mutating func patch(size: UInt32, at offset: Int) {
         for index in 0..<4 { bytes[offset + index] = UInt8(truncatingIfNeeded: size >> (8 * UInt32(index))) }
     }
-}
-
-func exchangeForEmpty(_ bytes: inout [UInt8]) -> [UInt8] {
-    var taken: [UInt8] = []
-    swap(&taken, &bytes)
-    return taken
 }

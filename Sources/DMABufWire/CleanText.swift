@@ -3,8 +3,10 @@
 extension Wire {
     /// Whether a name or a reason may travel: it ends up on terminals and in logs, so it has no control characters, no
     /// line separators, and none of the marks that turn the direction of what follows.
-    public static func isClean(_ text: some StringProtocol) -> Bool {
-        text.unicodeScalars.allSatisfy { scalar in
+    public static func isClean(_ text: String) -> Bool {
+        // Most names are of these, and need not be taken apart into scalars.
+        if text.utf8.allSatisfy({ (0x20..<0x7f).contains($0) }) { return true }
+        return text.unicodeScalars.allSatisfy { scalar in
             switch scalar.value {
             case 0..<0x20, 0x7f...0x9f, 0x061c, 0x200e...0x200f, 0x2028...0x202e, 0x2066...0x2069: false
             default: true

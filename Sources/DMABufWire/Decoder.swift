@@ -12,10 +12,10 @@ extension Envelope {
         let opcode = try reader.read(UInt16.self)
         let statedDescriptors = Int(try reader.read(UInt16.self))
         let statedSize = Int(try reader.read(UInt32.self))
-        serial = try reader.read()
+        let serial = try reader.read(UInt64.self)
         guard statedSize == bytes.count else { throw .sizeMismatch(stated: statedSize, has: bytes.count) }
         guard let opcode = Opcode(rawValue: opcode) else { throw .unknownOpcode(opcode) }
-        message = try Message(opcode, from: &reader)
+        let message = try Message(opcode, from: &reader)
         try reader.finish()
         guard statedDescriptors == message.descriptorCount else {
             throw .descriptorCount(stated: statedDescriptors, expected: message.descriptorCount)
@@ -25,6 +25,8 @@ extension Envelope {
         }
         // Nobody answers a notice, so it has no number.
         if opcode.isNotice, serial != 0 { throw .reservedBits(field: "serial of a notice") }
+        // Only now: a value that is made and then thrown away is a value that is copied.
+        self.init(serial: serial, message)
     }
 }
 

@@ -8,8 +8,9 @@ extension Envelope {
     /// Traps on a message that no decoder would take, such as a name that is too long: callers check those first.
     public func encode(into bytes: inout [UInt8]) {
         precondition(!message.opcode.isNotice || serial == 0, "a notice with a number")
-        // Moved out and back, so that its space is ours alone and is not copied.
-        var writer = ByteWriter(reusing: exchangeForEmpty(&bytes))
+        var writer = ByteWriter()
+        writer.exchange(with: &bytes)
+        writer.removeAll()
         writer.write(message.opcode.rawValue)
         writer.write(UInt16(message.descriptorCount))
         writer.write(UInt32(0))  // size, below
@@ -17,7 +18,7 @@ extension Envelope {
         message.write(to: &writer)
         precondition(writer.bytes.count <= Wire.messageLimit, "a message of \(writer.bytes.count) bytes")
         writer.patch(size: UInt32(writer.bytes.count), at: 4)
-        bytes = writer.bytes
+        writer.exchange(with: &bytes)
     }
 
     public func encoded() -> [UInt8] {

@@ -57,7 +57,7 @@ public struct Envelope: Equatable, Sendable {
     public var serial: UInt64
     public var message: Message
 
-    public init(serial: UInt64, _ message: Message) {
+    public init(serial: UInt64, _ message: consuming Message) {
         self.serial = serial
         self.message = message
     }

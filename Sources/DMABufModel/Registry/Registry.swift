@@ -64,6 +64,8 @@ public struct Registry: Sendable {
     var parentTokens = Links()
 
     var deadlines = Deadlines()
+    /// When ``expire(at:into:)`` is due next; nil while nothing waits. As the last step left it.
+    public private(set) var nextDeadline: Instant?
 
     public init(limits: Limits = Limits()) {
         self.limits = limits
@@ -99,9 +101,6 @@ public struct Registry: Sendable {
         }
         endStep(&effects)
     }
-
-    /// When ``expire(at:into:)`` is due next; nil while nothing waits.
-    public var nextDeadline: Instant? { deadlines.first }
 
     /// Everything whose deadline is at or before `now`, the earliest first.
     public mutating func expire(at now: Instant, into effects: inout Effects) {
@@ -159,6 +158,7 @@ extension Registry {
 
     private mutating func endStep(_ effects: inout Effects) {
         settle()
+        nextDeadline = deadlines.first
         swap(&self.effects, &effects)
     }
 
@@ -167,7 +167,7 @@ extension Registry {
         return lastNumber
     }
 
-    mutating func reply(_ asker: Asker, _ answer: Answer) {
+    mutating func reply(_ asker: Asker, _ answer: consuming Answer) {
         // One that is about to be cut off still has its answers first.
         guard !clients[asker.client].isDead else { return }
         effects.append(.answer(clients[asker.client].id, asker.number, answer))

@@ -6,7 +6,8 @@ extension Registry {
     mutating func decide(_ request: Request, _ asker: Asker) throws(Refusal) -> Answer? {
         switch request {
         case .attach(let id, let terms): return try attach(id, terms, asker)
-        case .attachNamed(let name, let uid, let terms): return try attach(find(name, uid, asker), terms, asker)
+        case .attachNamed(let name, let uid, let terms):
+            return try attach(buffers[find(name, uid, asker)].id, terms, asker)
         case .detach(let id): return try detach(id, asker)
         case .map(let id): return try map(id, asker)
         case .beginAccess(let id, let generation, let access): return try beginAccess(id, generation, access, asker)

@@ -36,16 +36,15 @@ extension Registry {
     }
 
     func lookup(_ name: String, _ uid: UInt32?, _ asker: Asker) throws(Refusal) -> Answer {
-        let id = try find(name, uid, asker)
-        guard let buffer = bufferSlots[id] else { throw .noSuchBuffer }
-        return .found(id, buffers[buffer].generation)
+        let buffer = try find(name, uid, asker)
+        return .found(buffers[buffer].id, buffers[buffer].generation)
     }
 
     /// What a name of `uid`'s, or of the asker's own, leads to.
-    func find(_ name: String, _ uid: UInt32?, _ asker: Asker) throws(Refusal) -> BufferID {
+    func find(_ name: String, _ uid: UInt32?, _ asker: Asker) throws(Refusal) -> Slot {
         let key = NameKey(uid: uid ?? clients[asker.client].identity.uid, name: name)
         guard let buffer = names[key], !plainRights(of: asker.client, on: buffer).isEmpty else { throw .noSuchBuffer }
-        return buffers[buffer].id
+        return buffer
     }
 
     /// A part of the list looks at so many buffers, and names so few that its answer is one message.

@@ -33,10 +33,29 @@ public enum CutOffReason: UInt8, Hashable, CaseIterable, Sendable {
 /// The effects of a step, appended in order. Its owner empties and reuses it, so a step allocates nothing.
 public struct Effects: Sendable {
     public private(set) var list: [Effect] = []
+    private var taken = 0
 
-    public init(capacity: Int = 64) { list.reserveCapacity(capacity) }
+    public init(capacity: Int = 64) {
+        if capacity > 0 { list.reserveCapacity(capacity) }
+    }
 
     public var isEmpty: Bool { list.isEmpty }
-    public mutating func removeAll() { list.removeAll(keepingCapacity: true) }
-    mutating func append(_ effect: Effect) { list.append(effect) }
+    public mutating func removeAll() {
+        if !list.isEmpty { list.removeAll(keepingCapacity: true) }
+        taken = 0
+    }
+    mutating func append(_ effect: consuming Effect) { list.append(effect) }
+
+    /// The next one, moved out and not copied. Who has begun to take goes on to the end.
+    public mutating func takeNext() -> Effect? {
+        guard taken + 1 < list.count else {
+            let last = list.popLast()
+            removeAll()
+            return last
+        }
+        var effect = Effect.dropFence(FenceID(0))  // left in its place, for nobody
+        swap(&effect, &list[taken])
+        taken += 1
+        return effect
+    }
 }

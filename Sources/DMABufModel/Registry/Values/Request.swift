@@ -59,7 +59,7 @@ public enum Request: Hashable, Sendable {
 
 extension Request {
     /// The same request with other numbers for its tokens: a client sends secrets, the rules know hashes.
-    public func mappingTokens(_ map: (TokenID) -> TokenID) -> Request {
+    public consuming func mappingTokens(_ map: (TokenID) -> TokenID) -> Request {
         switch self {
         case .makeToken(let token, let buffer, var terms):
             terms.parent = terms.parent.map(map)
