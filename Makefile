@@ -8,6 +8,8 @@ NEED := Tests/Tools/apt-need
 BUILD_PACKAGES := libdrm-dev libudev-dev pkg-config
 # The clients in Tests/Clients are in C and Python; some tests look for processes, one is a service manager.
 TEST_PACKAGES := gcc libc6-dev procps python3 systemd
+# libFuzzer is in C++, and is linked to what g++ brings.
+FUZZ_PACKAGES := g++
 # One file that needs only libc, libm, libstdc++, libgcc, libdrm and libudev.
 RELEASE := swift build -c release --static-swift-stdlib -Xlinker -s --product dmabuf-share
 PREFIX ?= /usr/local
@@ -15,6 +17,9 @@ KERNEL ?= 6.12
 # How many runs of the rules, and from which seed.
 RUNS ?= 100000
 SEED ?= 1
+
+# How long the fuzzer runs, in seconds.
+TIME ?= 60
 
 # Taken as they are written: what is in CMD is the guest shell's to expand, not make's.
 unexport CMD SCREEN KERNEL
@@ -34,6 +39,10 @@ packages:
 .PHONY: test-packages
 test-packages: packages
 	@$(NEED) --why "to test" $(TEST_PACKAGES)
+
+.PHONY: fuzz-packages
+fuzz-packages:
+	@$(NEED) --why "to fuzz" $(FUZZ_PACKAGES)
 
 .PHONY: release
 release: packages
@@ -70,6 +79,10 @@ simulate: packages ## RUNS=… SEED=…: the registry's rules against seeded ran
 mutants: packages ## the simulator finds each bug that fixtures/mutants puts into the rules
 	@$(NEED) --why "to put bugs into the rules" patch
 	@Tests/Tools/mutants
+
+.PHONY: fuzz
+fuzz: fuzz-packages ## TIME=60: the decoder and the rules under libFuzzer and the address sanitizer, so many seconds
+	@Tests/Tools/fuzz $(TIME)
 
 .PHONY: bench
 bench: packages ## what a request costs the rules at 100, 1,000 and 10,000 buffers
