@@ -53,18 +53,18 @@ run: release ## build, and show the product doing its job on this machine
 	@.build/release/dmabuf-share demo
 
 .PHONY: test
-test: test-packages ## all suites on this machine, then the kernel suites in the 6.12 guest
-	@Tests/Tools/suites host simulate guest:6.12
+test: test-packages fuzz-packages ## all suites on this machine, then the kernel suites in the 6.12 guest
+	@Tests/Tools/suites host simulate fuzz guest:6.12
 
 .PHONY: test-kernels
 test-kernels: test-packages ## the kernel suites on 6.1, 6.12 and the newest kernel
 	@Tests/Tools/suites guest:6.1 guest:6.12 guest:7.3
 
 .PHONY: check
-check: test-packages ## format, warnings as errors, import fences, then all tests
+check: test-packages fuzz-packages ## format, warnings as errors, import fences, then all tests
 	@Tests/Tools/fences
 	@swift format lint --strict -r Sources Tests Package.swift
-	@Tests/Tools/suites host simulate guest:6.12
+	@Tests/Tools/suites host simulate fuzz guest:6.12
 
 .PHONY: sanitize
 sanitize: test-packages ## the suites of this machine under address and thread sanitizer
