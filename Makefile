@@ -84,6 +84,10 @@ mutants: packages ## the simulator finds each bug that fixtures/mutants puts int
 fuzz: fuzz-packages ## TIME=60: the decoder and the rules under libFuzzer and the address sanitizer, so many seconds
 	@Tests/Tools/fuzz $(TIME)
 
+.PHONY: coverage
+coverage: test-packages ## how many lines of the rules and of the wire their tests reach: 95 % at least
+	@Tests/Tools/coverage
+
 .PHONY: bench
 bench: packages ## what a request costs the rules at 100, 1,000 and 10,000 buffers
 	@swift build -c release --product dmabuf-bench >&2
