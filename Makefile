@@ -8,6 +8,8 @@ NEED := Tests/Tools/apt-need
 BUILD_PACKAGES := libdrm-dev libudev-dev pkg-config
 # The clients in Tests/Clients are in C and Python; some tests look for processes, one is a service manager.
 TEST_PACKAGES := gcc libc6-dev procps python3 systemd
+# libFuzzer is in C++, and is linked to what g++ brings.
+FUZZ_PACKAGES := g++
 # One file that needs only libc, libm, libstdc++, libgcc, libdrm and libudev.
 RELEASE := swift build -c release --static-swift-stdlib -Xlinker -s --product dmabuf-share
 PREFIX ?= /usr/local
@@ -15,6 +17,9 @@ KERNEL ?= 6.12
 # How many runs of the rules, and from which seed.
 RUNS ?= 100000
 SEED ?= 1
+
+# How long the fuzzer runs, in seconds.
+TIME ?= 60
 
 # Taken as they are written: what is in CMD is the guest shell's to expand, not make's.
 unexport CMD SCREEN KERNEL
@@ -35,6 +40,10 @@ packages:
 test-packages: packages
 	@$(NEED) --why "to test" $(TEST_PACKAGES)
 
+.PHONY: fuzz-packages
+fuzz-packages:
+	@$(NEED) --why "to fuzz" $(FUZZ_PACKAGES)
+
 .PHONY: release
 release: packages
 	@$(RELEASE) >&2  # standard output is the command's, in `guest`
@@ -44,18 +53,18 @@ run: release ## build, and show the product doing its job on this machine
 	@.build/release/dmabuf-share demo
 
 .PHONY: test
-test: test-packages ## all suites on this machine, then the kernel suites in the 6.12 guest
-	@Tests/Tools/suites host simulate guest:6.12
+test: test-packages fuzz-packages ## all suites on this machine, then the kernel suites in the 6.12 guest
+	@Tests/Tools/suites host simulate fuzz guest:6.12
 
 .PHONY: test-kernels
 test-kernels: test-packages ## the kernel suites on 6.1, 6.12 and the newest kernel
 	@Tests/Tools/suites guest:6.1 guest:6.12 guest:7.3
 
 .PHONY: check
-check: test-packages ## format, warnings as errors, import fences, then all tests
+check: test-packages fuzz-packages ## format, warnings as errors, import fences, then all tests
 	@Tests/Tools/fences
 	@swift format lint --strict -r Sources Tests Package.swift
-	@Tests/Tools/suites host simulate guest:6.12
+	@Tests/Tools/suites host simulate fuzz guest:6.12
 
 .PHONY: sanitize
 sanitize: test-packages ## the suites of this machine under address and thread sanitizer
@@ -70,6 +79,14 @@ simulate: packages ## RUNS=… SEED=…: the registry's rules against seeded ran
 mutants: packages ## the simulator finds each bug that fixtures/mutants puts into the rules
 	@$(NEED) --why "to put bugs into the rules" patch
 	@Tests/Tools/mutants
+
+.PHONY: fuzz
+fuzz: fuzz-packages ## TIME=60: the decoder and the rules under libFuzzer and the address sanitizer, so many seconds
+	@Tests/Tools/fuzz $(TIME)
+
+.PHONY: coverage
+coverage: test-packages ## how many lines of the rules and of the wire their tests reach: 95 % at least
+	@Tests/Tools/coverage
 
 .PHONY: bench
 bench: packages ## what a request costs the rules at 100, 1,000 and 10,000 buffers

@@ -28,6 +28,13 @@ struct ChecksumTests {
         }
     }
 
+    @Test("its text has sixteen digits, zeros in front too")
+    func text() {
+        #expect(Checksum().description == "cbf29ce484222325")
+        #expect(Checksum(value: 0x1f).description == "000000000000001f")
+        #expect(Checksum(value: .max).description == "ffffffffffffffff")
+    }
+
     @Test("the order of bytes matters")
     func order() {
         #expect(Checksum.of([1, 2]) != Checksum.of([2, 1]))

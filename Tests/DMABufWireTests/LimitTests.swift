@@ -62,6 +62,17 @@ struct LimitTests {
         }
     }
 
+    @Test("a reason is cut at its limit, in whole characters")
+    func reasonIsCut() {
+        let fits = String(repeating: "x", count: Wire.reasonLimit)
+        #expect(Wire.reason(fits) == fits)
+        #expect(Wire.reason(fits + "y") == fits)
+        // Four bytes that do not fit, and a letter with its accent.
+        #expect(Wire.reason(String(fits.dropLast(3)) + "🎞") == fits.dropLast(3))
+        #expect(Wire.reason(String(fits.dropLast()) + "e\u{301}") == fits.dropLast())
+        #expect(Wire.reason("") == "")
+    }
+
     @Test("two spellings of one letter stay apart")
     func noNormalization() throws {
         for spelling in ["caf\u{e9}", "cafe\u{301}"] {

@@ -62,9 +62,6 @@ struct Deadlines: Sendable {
         return subject
     }
 
-    func subject(of timer: Slot) -> Subject { timers[timer].subject }
-    func end(of timer: Slot) -> Instant { timers[timer].end }
-
     /// Whether every timer comes after its parent and knows its place.
     var isInOrder: Bool {
         heap.indices.allSatisfy { index in
