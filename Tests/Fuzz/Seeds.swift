@@ -39,6 +39,7 @@ private struct SeedBytes {
 
 /// Of each fixture the message in it; of each scenario its requests, and what the rules answer.
 func writeSeeds(of files: ArraySlice<String>, into folder: String) {
+    write(seedOfWork().bytes, to: "\(folder)/work")
     for file in files {
         let name = file.split(separator: "/").suffix(2).joined(separator: "-")
         guard let text = read(file) else { fail("\(file) cannot be read") }
@@ -52,6 +53,16 @@ func writeSeeds(of files: ArraySlice<String>, into folder: String) {
             fail("\(file) is no scenario")
         }
     }
+}
+
+/// What the registry and its worker say to each other, which no client does.
+private func seedOfWork() -> SeedBytes {
+    var seed = SeedBytes(isPopulated: true)
+    let request = BufferRequest.image(width: 64, height: 48, format: .xrgb8888)
+    let memories = Memories(.dmaBuf, request.linearDescription())
+    seed.message(.order(WorkOrder(request, exporter: "udmabuf", source: memories)), from: 0)
+    seed.message(.made(memories), from: 0)
+    return seed
 }
 
 private func seed(ofFixture text: String) -> SeedBytes {

@@ -75,9 +75,10 @@ struct Attachment: Sendable {
     /// Its lease or token has ended: whatever revokes it, it is DEAD.
     var isCondemned = false
     var isPinned = false
-    var accesses: UInt32 = 0
+    /// Of 64 bits, like those lost: a client may begin as many as it likes, and would make 32 overflow in an afternoon.
+    var accesses: UInt64 = 0
     /// Accesses that were cut off, whose ends are still to come.
-    var lost: UInt32 = 0
+    var lost: UInt64 = 0
     var reserved: UInt32 = 0
     var wasToldOfMove = false
     var owesMove = false
