@@ -19,6 +19,7 @@
 //   thread is here, and no other uses the table.
 // - While A or B has the old table, each of our files has one reference more. That ends with B, in a few milliseconds: a
 //   connection that we close meanwhile ends for its peer only then (shut it down first), and a dma-buf's count is one up.
+// - While nothing holds A, it ends in a moment, and there is nothing to part from: so most strangers' files cost one process.
 // - If we are killed in between, B sees another parent and empties the table all the same.
 
 #define _GNU_SOURCE
@@ -28,6 +29,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -95,20 +97,34 @@ static bool becomes_free(int fd) {
     return true;
 }
 
-int dmabuf_close_elsewhere(int fd, int *pidfd) {
-    *pidfd = -1;
+// A closer whose file is the kernel's own is done in a moment.
+static bool is_done(int pidfd) {
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+    return pidfd >= 0 && poll(&end, 1, 1) == 1;
+}
+
+int dmabuf_close_elsewhere(const int *fds, int count, int *pidfds) {
     // Those that have finished since the last time; __WCLONE sees no other child of the program.
     while (waitpid(-1, NULL, __WCLONE | WNOHANG) > 0) {}
-    long closer = clone_on_our_table(pidfd);
-    if (closer == 0) {
-        close(fd);
-        _exit(0);
+    // All are at work before we part from the table: a hostile file that is still in it would hold B, too.
+    int failed = 0;
+    bool are_free = true, are_done = true;
+    for (int i = 0; i < count; i++) {
+        pidfds[i] = -1;
+        long closer = clone_on_our_table(&pidfds[i]);
+        if (closer == 0) {
+            close(fds[i]);
+            _exit(0);
+        }
+        if (closer < 0) failed++;
+        // Before the next pidfd, which takes a number that is free.
+        else are_free = becomes_free(fds[i]) && are_free;
     }
-    if (closer < 0) return -1;
-    if (!dmabuf_has_own_table() || !becomes_free(fd)) return 0;
+    for (int i = 0; are_done && i < count; i++) are_done = is_done(pidfds[i]);
+    if (are_done || !are_free || !dmabuf_has_own_table()) return failed;
     volatile int *state = mmap(NULL, sizeof *state, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (state == MAP_FAILED) return 0;
+    if (state == MAP_FAILED) return failed;
     leave_table(state);
     munmap((void *)state, sizeof *state);
-    return 0;
+    return failed;
 }

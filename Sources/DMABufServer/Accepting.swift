@@ -16,7 +16,7 @@ extension RegistryServer {
                 guard let socket = try listener.tryAccept() else { return }
                 accept(socket)
             } catch {
-                log.warning("a connection was turned away", metadata: ["error": "\(error)"])
+                note(.warning, "a connection was turned away", ["error": "\(error)"])
                 guard spare.turnAway(from: listener) else { return }
             }
         }
@@ -25,17 +25,36 @@ extension RegistryServer {
     private mutating func accept(_ socket: consuming UnixSocket) {
         do throws(Errno) {
             let identity = try PeerIdentity(of: socket)
+            let user = identity.user
             counters.connections += 1
-            guard greetings.hasRoom(for: identity.user) else { return }
+            guard greetings.hasRoom(for: user), budget.connections.hasRoom(for: user) else {
+                return turnAway(socket, "too many connections")
+            }
+            guard strangeFiles.serves(user) else {
+                return turnAway(socket, "too many files of this user's are of no known kind")
+            }
             let client = clients.add(socket, identity)
-            greetings.add(client.number, of: client.identity.user, at: now)
+            greetings.add(client.number, of: user, at: now)
+            budget.connections.take(for: user)
+            watch(client)
+        } catch {
+            // It has ended already: nobody has been promised anything.
+            log.debug("a connection was not taken", metadata: ["error": "\(error)"])
+        }
+    }
+
+    private mutating func watch(_ client: ClientConnection) {
+        do throws(Errno) {
             try poller.add(client.socket.descriptor, token: EventToken.client(client.number).rawValue)
             try poller.add(client.identity.pidfd.descriptor, token: EventToken.process(client.number).rawValue)
             say(.hello(Hello(features: .registry)), 1, to: client)
-        } catch {
-            // It has ended already, or there is no room to watch it: nobody has been promised anything.
-            log.debug("a connection was not taken", metadata: ["error": "\(error)"])
-        }
+        } catch { part(client, .unserved, "no room to watch it") }
+    }
+
+    /// Before anything is kept of it: so this costs little, however often it is done.
+    private mutating func turnAway(_ socket: borrowing UnixSocket, _ text: String) {
+        Envelope(serial: 1, .farewell(Farewell(.unserved, text))).encode(into: &outgoing)
+        _ = try? socket.trySend(outgoing.span)
     }
 
     /// Those whose time to say hello and join is over.

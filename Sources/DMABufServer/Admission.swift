@@ -54,6 +54,9 @@ extension RegistryServer {
     }
 
     func admitFence(_ kind: FenceTerms.Kind, _ descriptors: inout DescriptorList) throws(DMABufError) -> Fence {
+        if let user = arriving.client?.identity.user, !budget.fences.hasRoom(for: user) {
+            throw DMABufError(.failed, "too many fences are pending")
+        }
         guard let descriptor = descriptors.takeFirst() else {
             throw DMABufError(.notADMABuf, "a fence's descriptor is missing")
         }
@@ -69,9 +72,17 @@ extension MemoryTable.Entry {
     /// What the rules know of it. Of several memories the first one's inode stands for all.
     var backing: Backing {
         Backing(
-            inode: memory[0].inode, byteCount: memory.reduce(0) { $0 &+ $1.byteCount },
+            inode: memory[0].inode, byteCount: memory.reduce(0) { $0.addingOrMost($1.byteCount) },
             descriptorCount: UInt32(memory.count), provesRelease: memory.allSatisfy { $0.provesRelease(isOurs: isOurs) }
         )
+    }
+}
+
+extension UInt64 {
+    /// Sparse files can have any size, and four of them more than there are numbers.
+    fileprivate func addingOrMost(_ other: UInt64) -> UInt64 {
+        let (sum, overflows) = addingReportingOverflow(other)
+        return overflows ? .max : sum
     }
 }
 

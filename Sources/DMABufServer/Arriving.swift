@@ -6,7 +6,7 @@ import DMABufWire
 
 /// What came with the request that is being decided. What the rules do not take is closed with it.
 struct Arriving {
-    /// Who asks.
+    /// Who asks: numbers are each client's own.
     var client: ClientConnection?
     var number = RequestNumber(0)
     var memory: MemoryTable.Entry?

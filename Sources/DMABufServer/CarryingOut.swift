@@ -54,7 +54,7 @@ extension RegistryServer {
     }
 
     private mutating func reply(_ answer: consuming Answer, _ number: RequestNumber, to id: ClientID) {
-        if number == arriving.number { keepArrived(answer) }
+        if arriving.client?.id == id, number == arriving.number { keepArrived(answer) }
         if holdsBack(answer, number, to: id) { return }
         guard let client = find(id) else { return }
         switch answer {
@@ -76,7 +76,7 @@ extension RegistryServer {
         if let asker = arriving.client, asker.id == id { asker } else { clients[id] }
     }
 
-    /// The rules have taken the memory that came with the request.
+    /// The rules have taken what came with the request.
     private mutating func keepArrived(_ answer: Answer) {
         switch answer {
         case .registered(let buffer, let generation):

@@ -9,6 +9,8 @@ import SystemPackage
 /// The descriptors of the fences that are pending. The first signal is latched: a peer's `read` could reset an eventfd.
 struct FenceTable {
     private var entries: [FenceID: Fence] = [:]
+    /// To whom each is charged.
+    private var users: [FenceID: UInt32] = [:]
 
     var count: Int { entries.count }
 
@@ -16,6 +18,9 @@ struct FenceTable {
         get { entries[id] }
         set { entries[id] = newValue }
     }
+
+    mutating func charge(_ id: FenceID, to user: UInt32) { users[id] = user }
+    mutating func uncharge(_ id: FenceID) -> UInt32? { users.removeValue(forKey: id) }
 }
 
 extension RegistryServer {
@@ -24,8 +29,11 @@ extension RegistryServer {
         do {
             try poller.add(fence.descriptor, token: EventToken.fence(id).rawValue)
             fences[id] = fence
+            guard let user = arriving.client?.identity.user else { return }
+            budget.fences.take(for: user)
+            fences.charge(id, to: user)
         } catch {
-            log.warning("a fence cannot be watched", metadata: ["fence": "\(id.rawValue)", "error": "\(error)"])
+            note(.warning, "a fence cannot be watched", ["fence": "\(id.rawValue)", "error": "\(error)"])
             observations.append(.fenceEnded(id, .error(error.rawValue)))
         }
     }
@@ -35,6 +43,7 @@ extension RegistryServer {
         guard let fence = fences[id] else { return }
         try? poller.remove(fence.descriptor)
         fences[id] = nil
+        if let user = fences.uncharge(id) { budget.fences.giveBack(of: user) }
     }
 
     mutating func fenceSignalled(_ id: FenceID) {

@@ -23,7 +23,14 @@ struct Outbox {
     var isEmpty: Bool { waiting.isEmpty }
     var count: Int { waiting.count - sent }
 
-    enum Outcome { case sent, kept, gone }
+    enum Outcome {
+        case sent
+        /// The client has to read first.
+        case kept
+        /// This daemon's user has too many descriptors in flight: others of its processes have to be read from first.
+        case starved
+        case gone
+    }
 
     /// Sends now if it can, and keeps what it cannot.
     mutating func send(
@@ -31,7 +38,9 @@ struct Outbox {
     ) -> Outcome {
         if waiting.isEmpty {
             let outcome = trySend(bytes, descriptors, socket)
-            if outcome != .kept { return outcome }
+            if outcome == .sent || outcome == .gone { return outcome }
+            waiting.append(Entry(bytes: bytes, descriptors: descriptors, isNotice: isNotice))
+            return outcome
         }
         waiting.append(Entry(bytes: bytes, descriptors: descriptors, isNotice: isNotice))
         return .kept
@@ -45,6 +54,11 @@ struct Outbox {
             guard outcome == .sent else { return (notices, outcome) }
             if waiting[sent].isNotice { notices += 1 }
             sent += 1
+            // A client that always leaves one unread must not make us keep all that it has read.
+            if sent * 2 > waiting.count, sent >= 16 {
+                waiting.removeFirst(sent)
+                sent = 0
+            }
         }
         waiting.removeAll(keepingCapacity: sent <= 16)
         sent = 0
@@ -59,13 +73,18 @@ struct Outbox {
             if descriptors.isEmpty {
                 outcome = try socket.trySend(bytes.span)
             } else {
-                if mayHaveUnread, try socket.unreadBytes > 0 { return .kept }
+                if mayHaveUnread, try hasUnread(socket) { return .kept }
                 outcome = try Self.pass(bytes, descriptors, socket)
+                if outcome == .wouldBlock, try !hasUnread(socket) { return .starved }
                 mayHaveUnread = true
             }
             return outcome == .sent ? .sent : .kept
         } catch { return .gone }
     }
+
+    /// The kernel wakes us a moment before the last byte of what was read is counted back, and does not wake us again: a
+    /// count below any message's own is none.
+    private func hasUnread(_ socket: borrowing UnixSocket) throws(Errno) -> Bool { try socket.unreadBytes > 128 }
 
     private static func pass(
         _ bytes: [UInt8], _ descriptors: [DMABuffer], _ socket: borrowing UnixSocket

@@ -48,15 +48,28 @@ extension RegistryServer {
     private mutating func decode(_ received: consuming Received, from client: ClientConnection) {
         let count = received.byteCount
         var descriptors = received.descriptors
+        let descriptorCount = descriptors.count
+        // Before anything else is done, and whatever the message says.
+        let stranger = descriptors.closeIfStrange()
+        if let stranger { note(stranger.count, stranger.lost, of: client.identity.user) }
+        guard !client.isClosed else { return }
         do throws(WireError) {
             let envelope = try Envelope(
-                decoding: incoming.span.extracting(first: count), descriptorCount: descriptors.count)
+                decoding: incoming.span.extracting(first: count), descriptorCount: descriptorCount)
+            if let stranger, client.id != nil { return refuse(stranger.kind, envelope, client) }
             take(envelope, &descriptors, from: client)
         } catch {
             counters.protocolErrors += 1
             if case .version = error { return part(client, .version, "\(error)") }
             part(client, .malformed, "\(error)")
         }
+    }
+
+    /// All requests that bring descriptors want one of a kind that is known.
+    private mutating func refuse(_ kind: DescriptorKind, _ envelope: Envelope, _ client: ClientConnection) {
+        guard envelope.message.isRequest else { return part(client, .unexpected, "a message out of its place") }
+        let refusal = OfferRefusal(.wrongKind, Wire.reason("descriptor is \(kind)"))
+        say(.refused(refusal), envelope.serial, to: client)
     }
 
     private mutating func take(
@@ -96,6 +109,8 @@ extension RegistryServer {
             default: return part(client, .unexpected, "a message out of its place")
             }
         } catch {
+            // Nothing that came with it may be kept, or taken for what comes with another.
+            arriving = Arriving()
             return refuse(error, envelope.serial, client)
         }
         counters.requests += 1
@@ -103,6 +118,15 @@ extension RegistryServer {
         registry.handle(request, numbered: arriving.number, from: id, at: now, into: &effects)
         carryOutAll()
         observe()
+    }
+}
+
+extension Message {
+    fileprivate var isRequest: Bool {
+        switch self {
+        case .register, .commitMove, .request, .allocate: true
+        default: false
+        }
     }
 }
 

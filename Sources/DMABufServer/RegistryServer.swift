@@ -36,6 +36,13 @@ public struct RegistryServer: ~Copyable {
     let configuration: Configuration
     var workers = WorkerTable()
     var counters = Counters()
+    var budget: DescriptorBudget
+    var strangeFiles = StrangeFiles()
+    var gate = LogGate()
+    var waits: WaitLimit
+    /// Clients whose answers wait for other processes of this daemon's user: see ``Outbox/Outcome/starved``.
+    var starved: Set<ClientNumber> = []
+    var nextTry: Instant?
     let tokens: TokenHash
     let run = UInt64.random(in: 1 ... .max)
 
@@ -56,6 +63,8 @@ public struct RegistryServer: ~Copyable {
         let spare = try SpareDescriptor()
         let poller = try Poller()
         let tokens = try TokenHash()
+        let waits = try WaitLimit()
+        let openFiles = try ResourceLimit.openFiles().soft
         let counts = try ReferenceCounts()
         // Before the first client: from here on strangers' files are in this thread's table alone.
         let reservations = try ReservationWorker()
@@ -65,7 +74,10 @@ public struct RegistryServer: ~Copyable {
         // Only now: a value that owns something is made whole or not at all.
         self.log = log
         self.configuration = configuration
-        registry = Registry(limits: configuration.limits)
+        var limits = configuration.limits
+        budget = DescriptorBudget(openFiles: openFiles, limits: &limits)
+        registry = Registry(limits: limits)
+        self.waits = waits
         self.tokens = tokens
         self.reservations = reservations
         self.counts = counts
@@ -79,17 +91,22 @@ public struct RegistryServer: ~Copyable {
     public mutating func serve() throws(Errno) {
         var events = PollerEvents()
         while true {
-            try poller.wait(into: &events, until: nextDeadline)
+            let next = nextDeadline
+            try poller.wait(into: &events, until: next)
             now = Instant(nanoseconds: Deadline.now().nanoseconds)
+            if events.count == 0, next?.hasPassed != true { waits.rest() } else { waits.work() }
             for index in 0..<events.count where !serve(events[index]) { return leave() }
             if let next = registry.nextDeadline, next <= now { expire() }
             dropSilent()
             endLateWorkers()
+            if let next = nextTry, next <= now { feedStarved() }
+            strangeFiles.look(at: now)
         }
     }
 
     private var nextDeadline: Deadline? {
-        let first = earlier(registry.nextDeadline, earlier(greetings.first, workers.firstEnd))
+        var first = earlier(registry.nextDeadline, earlier(greetings.first, workers.firstEnd))
+        first = earlier(first, earlier(nextTry, strangeFiles.nextLook))
         return first.map { Deadline(nanoseconds: $0.nanoseconds) }
     }
 

@@ -118,15 +118,16 @@ extension RegistryServer {
             imports.remove(job.fence)
             if job.error != 0 {
                 counters.importsFailed += 1
-                log.warning(
-                    "the kernel did not take a fence: only clients of the registry obey it",
-                    metadata: ["fence": "\(job.fence.rawValue)", "error": "\(Errno(rawValue: job.error))"])
+                note(
+                    .warning, "the kernel did not take a fence: only clients of the registry obey it",
+                    ["fence": "\(job.fence.rawValue)", "error": "\(Errno(rawValue: job.error))"])
             }
             guard let held = heldBack.removeValue(forKey: job.fence), let client = clients[held.client] else {
                 continue
             }
             say(.answer(.fenceAdded(job.fence)), held.number.rawValue, to: client)
         }
+        observe()
     }
 }
 

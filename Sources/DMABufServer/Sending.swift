@@ -16,13 +16,20 @@ extension RegistryServer {
         Envelope(serial: serial, message).encode(into: &outgoing)
         let isNotice = if case .notice = message { true } else { false }
         let outcome = client.outbox.send(outgoing, memory, isNotice: isNotice, to: client.socket)
-        if outcome == .kept, !client.isWaiting { wait(for: client) }
+        switch outcome {
+        case .sent: break
+        case .kept: wait(for: client)
+        case .starved: starve(client)
+        // An answer cannot be left out: without it the client would wait for ever.
+        case .gone: died(client)
+        }
         return outcome
     }
 
     /// Nothing more is read from it until it has read: so what waits for it here is bounded, and its own requests are not
     /// served before it has taken the answers to those before.
     private mutating func wait(for client: ClientConnection) {
+        guard !client.isWaiting else { return }
         client.isWaiting = true
         try? poller.change(
             client.socket.descriptor, token: EventToken.client(client.number).rawValue, for: .outputEdges)
@@ -31,19 +38,37 @@ extension RegistryServer {
     mutating func flush(_ client: ClientConnection) {
         let (notices, outcome) = client.outbox.flush(to: client.socket)
         if notices > 0, let id = client.id { observations.append(.delivered(id, notices: notices)) }
-        if outcome == .sent {
+        switch outcome {
+        case .sent:
             client.isWaiting = false
             try? poller.change(client.socket.descriptor, token: EventToken.client(client.number).rawValue, for: .input)
+        case .kept: break
+        case .starved: starve(client)
+        case .gone: died(client)
         }
         observe()
+    }
+
+    /// No reading of this client's will tell when there is room again: it is tried from time to time.
+    private mutating func starve(_ client: ClientConnection) {
+        wait(for: client)
+        starved.insert(client.number)
+        if nextTry == nil { nextTry = now + .milliseconds(10) }
+    }
+
+    mutating func feedStarved() {
+        nextTry = nil
+        let numbers = starved
+        starved = []
+        for number in numbers { if let client = clients[number], client.isWaiting { flush(client) } }
     }
 
     /// Ends a connection for a reason, which is said once and without waiting.
     mutating func part(_ client: ClientConnection, _ reason: Farewell.Reason, _ text: String) {
         guard !client.isClosed else { return }
-        log.notice(
-            "parted",
-            metadata: [
+        note(
+            .notice, "parted",
+            [
                 "uid": "\(client.identity.user)", "pid": "\(client.identity.process)", "reason": "\(reason)",
                 "text": "\(text)",
             ])
@@ -66,6 +91,7 @@ extension RegistryServer {
         client.isClosed = true
         client.socket.shutdown()
         clients.remove(client)
+        budget.connections.giveBack(of: client.identity.user)
         guard let id = client.id else { return greetings.remove(of: client.identity.user) }
         counters.deaths += 1
         observations.append(.clientDied(id))

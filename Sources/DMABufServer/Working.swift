@@ -69,7 +69,7 @@ extension RegistryServer {
                 .copy(key), WorkOrder(.bytes(size), exporter: exporter, source: entry.memories),
                 from: entry.memory, until: now + registry.limits.longestCopy)
         } catch {
-            log.warning("a copy was not begun", metadata: ["error": "\(error)"])
+            note(.warning, "a copy was not begun", ["error": "\(error)"])
             copyFailed(key)
         }
     }
@@ -131,8 +131,9 @@ extension RegistryServer {
     private mutating func done(_ worker: WorkerProcess, _ made: MemoryTable.Entry) {
         switch worker.purpose {
         case .allocation(let id, let number, let allocation):
-            guard clients[id] != nil, let buffer = try? SecureRandom.bits128() else { return }
+            guard let client = clients[id], let buffer = try? SecureRandom.bits128() else { return }
             arriving = Arriving()
+            arriving.client = client
             arriving.number = number
             arriving.memory = made
             let registration = Registration(backing: made.backing, kept: allocation.kept, name: allocation.name)
@@ -153,7 +154,7 @@ extension RegistryServer {
     }
 
     private mutating func failed(_ worker: WorkerProcess, _ error: DMABufError) {
-        log.notice("a worker failed", metadata: ["error": "\(error)"])
+        note(.notice, "a worker failed", ["error": "\(error)"])
         switch worker.purpose {
         case .allocation(let id, let number, _):
             if let client = clients[id] { refuse(error, number.rawValue, client) }

@@ -33,7 +33,7 @@ public struct Descriptor: ~Copyable, Sendable {
     /// holds the process keeps everything that is open here open with it.
     @discardableResult
     public consuming func closeElsewhere() -> PidFD? {
-        closeStranger(release())
+        closeStrangers([release()]).first.map { PidFD(adopting: Descriptor(adopting: $0)) }
     }
 
     /// Another descriptor of the same open file, closed on exec.
@@ -158,12 +158,16 @@ package func closeOwned(_ number: CInt) {
     }
 }
 
-@discardableResult
-func closeStranger(_ number: CInt) -> PidFD? {
-    var process: CInt = -1
-    if unsafe dmabuf_close_elsewhere(number, &process) != 0 {
-        closeOwned(number)
-        return nil
+/// Closes each number in a process of its own, and returns the numbers of their pidfds, which the caller owns. Where no
+/// process could be made, it is closed here.
+func closeStrangers(_ numbers: [CInt]) -> [CInt] {
+    guard !numbers.isEmpty else { return [] }
+    var processes = [CInt](repeating: -1, count: numbers.count)
+    unsafe numbers.withUnsafeBufferPointer { numbers in
+        _ = unsafe processes.withUnsafeMutableBufferPointer {
+            unsafe dmabuf_close_elsewhere(numbers.baseAddress!, CInt(numbers.count), $0.baseAddress!)
+        }
     }
-    return process >= 0 ? PidFD(adopting: Descriptor(adopting: process)) : nil
+    for (number, process) in zip(numbers, processes) where process < 0 { closeOwned(number) }
+    return processes.filter { $0 >= 0 }
 }

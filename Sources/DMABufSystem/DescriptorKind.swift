@@ -58,6 +58,13 @@ public enum DescriptorKind: Equatable, Sendable {
         if case .other = self { false } else { true }
     }
 
+    /// Whether closing it waits for nobody and takes no time. Sockets are not among these, whose peers may be waited for and
+    /// whose queues may hold anything; nor what has to be taken apart first, such as an epoll.
+    var closesAtOnce: Bool {
+        guard case .other(let link) = self else { return true }
+        return link.hasPrefix("pipe:[") || link == "anon_inode:[timerfd]" || link == "anon_inode:[signalfd]"
+    }
+
     /// No path on disk can look like these: a path starts with a slash.
     private static let anonymousInodes: [String: DescriptorKind] = [
         "anon_inode:sync_file": .syncFile,

@@ -24,14 +24,52 @@ public struct DescriptorList: ~Copyable, Sendable {
     }
 
     deinit {
+        guard taken < total else { return }
+        if areStrange {
+            _ = closeStrangers()
+        } else {
+            for index in taken..<total { closeOwned(stored(index)) }
+        }
+    }
+
+    private func stored(_ index: Int) -> CInt { index < 4 ? few[index] : more[index - 4] }
+
+    /// Those in the list whose closing may wait for somebody are closed in processes of their own, all at once: one that was
+    /// left in the table would hold whoever empties it. The others are closed here.
+    private func closeStrangers() -> (count: Int, lost: LostClosers) {
+        var strangers: [CInt] = []
         for index in taken..<total {
-            let number = index < 4 ? few[index] : more[index - 4]
-            if areStrange, (try? DescriptorKind(ofNumber: number))?.isKnown != true {
-                closeStranger(number)
-            } else {
+            let number = stored(index)
+            if (try? DescriptorKind(ofNumber: number))?.closesAtOnce == true {
                 closeOwned(number)
+            } else {
+                strangers.append(number)
             }
         }
+        return (strangers.count, LostClosers(closing: strangers))
+    }
+
+    /// What ``closeIfStrange()`` found.
+    public struct Strangers: Sendable {
+        /// Of the first one.
+        public let kind: DescriptorKind
+        /// How many had to be closed with care.
+        public let count: Int
+        /// Those whose closing has not come to an end.
+        public let lost: LostClosers
+    }
+
+    /// If any of them is of a kind that is not known, closes all of them and says what was found; nil, and nothing has
+    /// happened, if all are known.
+    public mutating func closeIfStrange() -> Strangers? {
+        for index in taken..<total {
+            let kind = (try? DescriptorKind(ofNumber: stored(index))) ?? .other("what cannot be looked at")
+            guard !kind.isKnown else { continue }
+            let (count, lost) = closeStrangers()
+            taken = total
+            return Strangers(kind: kind, count: count, lost: lost)
+        }
+        return nil
     }
 
     /// How many are still in the list.

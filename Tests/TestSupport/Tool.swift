@@ -67,9 +67,9 @@ public enum Tool {
 
 /// A folder that is gone at the end of the test.
 public enum TemporaryFolder {
-    public static func make() throws -> String {
+    public static func make(mode: UInt32 = 0o700) throws -> String {
         let path = "/tmp/dmabuf-share-test.\(OwnProcess.processID).\(Deadline.now().nanoseconds)"
-        try Folder.create(path)
+        try Folder.create(path, mode: mode)
         return path
     }
 

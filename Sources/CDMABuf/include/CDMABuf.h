@@ -103,10 +103,10 @@ int dmabuf_statfs_type(int fd, uint64_t *type);          // fstatfs(fd): f_type 
 // statx without asking the file's server: a hostile FUSE file cannot hold it. st_dev, st_ino and st_size.
 int dmabuf_identity(const char *path, uint64_t *device, uint64_t *inode, uint64_t *size);
 
-// Closes fd in a process made for it, so that a hostile file can hold that one alone: see close_elsewhere.c. The number is
-// free at once, or soon where other threads use the same table. -1 if no process could be made; fd is open then.
-// pidfd: the process, readable once it has closed the file; the caller owns it.
-int dmabuf_close_elsewhere(int fd, int *pidfd);
+// Closes each of fds in a process made for it, so that a hostile file can hold that one alone: see close_elsewhere.c. The
+// numbers are free at once, or soon where other threads use the same table. pidfds[i]: the process, readable once it has
+// closed the file; the caller owns it. -1 if no process could be made: fds[i] is open then. Says how many those are.
+int dmabuf_close_elsewhere(const int *fds, int count, int *pidfds);
 
 // Whether no other thread uses the calling thread's table of open files (kcmp).
 int dmabuf_has_own_table(void);
