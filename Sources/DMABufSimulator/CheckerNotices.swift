@@ -100,6 +100,9 @@ extension Checker {
                 throw Violation(.locksExclude, "lock \(number.rawValue) ended twice")
             }
             world.locks[index].isOver = true
+        case .quarantined(let id, _):
+            // Nobody may use it, so nobody's lock covers it any more.
+            for index in world.locks.indices { world.locks[index].buffers.removeAll { $0 == id } }
         case .released(let id, let generation, _):
             guard let buffer = world.buffer(id), world.buffers[buffer].released.contains(generation) else {
                 throw Violation(.releasedOnce, "said to be released, and is not: \(notice)")
