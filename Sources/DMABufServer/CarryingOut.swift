@@ -53,6 +53,7 @@ extension RegistryServer {
         case .release(let buffer, let generation, _):
             memories[GenerationKey(buffer: buffer, generation: generation)] = nil
         case .disconnect(let client, let reason): cutOff(client, reason)
+        case .publish: break
         }
     }
 

@@ -8,6 +8,7 @@ extension Checker {
         try checkAnswered()
         try checkMovesTold()
         try checkFencesOfTheDead()
+        try checkPages()
         forgetOldQuestions()
         try checkWaits(registry.nextDeadline)
         if act == .expire { try checkDue() }

@@ -113,6 +113,7 @@ extension Checker {
         try settle(id) { if case .revoke = $0 { true } else { false } }
         world.attachments[index].state = isFinal ? .dead : .revoked
         world.attachments[index].accesses = 0
+        world.attachments[index].counted = 0
         settleMove(index)
     }
 
@@ -133,6 +134,7 @@ extension Checker {
         let holds = world.locks.contains { !$0.isOver && $0.peer != peer && $0.buffers.contains(id) }
         try expect(!holds, .locksExclude, "a move of a buffer that another client has locked")
         world.buffers[buffer].mover = peer
+        begun = buffer
     }
 
     private func check(_ refusal: Refusal, of open: OpenRequest, _ peer: Int) throws(Violation) {

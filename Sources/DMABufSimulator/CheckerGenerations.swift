@@ -42,13 +42,15 @@ extension Checker {
         try took(id, generation, peer)
         try expect(world.attachment(id) == nil, .answeredOnce, "attachment \(id.rawValue) was there before")
         guard let buffer = world.buffer(buffer) else { throw Violation(.noOldGrant, "attached to nothing") }
-        world.attachments.append(SeenAttachment(label: nextLabel(), id: id, buffer: buffer, peer: peer))
+        world.attachments.append(
+            SeenAttachment(label: nextLabel(), id: id, buffer: buffer, peer: peer, generation: generation))
     }
 
     mutating func mapped(_ id: AttachmentID, _ generation: Generation, _ peer: Int) throws(Violation) {
         try took(id, generation, peer)
         guard let index = world.attachment(id) else { throw Violation(.noOldGrant, "mapped nothing") }
         world.attachments[index].state = .ok
+        mappedWithWord(index, generation)
     }
 
     mutating func started(copy id: BufferID, _ from: Generation, _ to: Generation) throws(Violation) {

@@ -57,6 +57,9 @@ struct SeenBuffer: Sendable {
     /// Whose move is over, and who has not been told.
     var untold: Int?
     var isReadyToCopy = false
+    /// What the server's word shows, once it shows anything; each renewal is a new stamp.
+    var published: Published?
+    var stamp = 0
     var isEnded = false
     var shares: [Share] = []
     var released: [Generation] = []
@@ -70,6 +73,15 @@ struct SeenAttachment: Sendable {
     var isOver = false
     var state = AttachmentState.ok
     var accesses = 0
+    var generation: Generation
+    /// It counts its accesses in a word.
+    var hasWord = false
+    /// What the word said since the last decision.
+    var counted = 0
+    /// What the server's word showed when this was granted.
+    var stamp: Int?
+    /// It has been told that its generation is old.
+    var wasToldToFollow = false
     var reserved = 0
     /// Told that its buffer moves, and not yet how that ended.
     var awaitsMove = false
