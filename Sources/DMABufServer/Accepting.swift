@@ -31,7 +31,7 @@ extension RegistryServer {
             greetings.add(client.number, of: client.identity.user, at: now)
             try poller.add(client.socket.descriptor, token: EventToken.client(client.number).rawValue)
             try poller.add(client.identity.pidfd.descriptor, token: EventToken.process(client.number).rawValue)
-            say(.hello(Hello(features: .registry)), 1, to: client)
+            say(.hello(Hello(features: [.registry, .pages])), 1, to: client)
         } catch {
             // It has ended already, or there is no room to watch it: nobody has been promised anything.
             log.debug("a connection was not taken", metadata: ["error": "\(error)"])
@@ -63,7 +63,7 @@ extension RegistryServer {
         let joined = Joined(client: id, secret: Secret(high: secret.0, low: secret.1), run: run)
         log.debug(
             "joined", metadata: ["client": "\(id.rawValue)", "uid": "\(identity.uid)", "pid": "\(identity.pid)"])
-        say(.joined(joined), serial, to: client)
+        welcome(client, joined, serial)
     }
 }
 

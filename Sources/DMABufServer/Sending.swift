@@ -65,6 +65,7 @@ extension RegistryServer {
         client.isClosed = true
         client.socket.shutdown()
         clients.remove(client)
+        if let own = client.own { pages.cutOff(own, of: client.identity.user) }
         guard let id = client.id else { return greetings.remove(of: client.identity.user) }
         counters.deaths += 1
         observations.append(.clientDied(id))
