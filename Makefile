@@ -6,8 +6,8 @@ SHELL := /bin/bash
 
 NEED := Tests/Tools/apt-need
 BUILD_PACKAGES := libdrm-dev libudev-dev pkg-config
-# The clients in Tests/Clients are in C and Python; some tests look for processes.
-TEST_PACKAGES := gcc libc6-dev procps python3
+# The clients in Tests/Clients are in C and Python; some tests look for processes, one is a service manager.
+TEST_PACKAGES := gcc libc6-dev procps python3 systemd
 # One file that needs only libc, libm, libstdc++, libgcc, libdrm and libudev.
 RELEASE := swift build -c release --static-swift-stdlib -Xlinker -s --product dmabuf-share
 PREFIX ?= /usr/local
@@ -82,9 +82,13 @@ guest: release ## CMD='…' in a guest kernel (KERNEL=6.12|6.1|7.3, SCREEN=file.
 	    $${GUEST_COMMAND:+-- sh -c "$$GUEST_COMMAND"}
 
 .PHONY: install
-install: release ## into PREFIX (/usr/local): the tool, its man page and its completions
+install: release ## into PREFIX (/usr/local): the tool, its man page, completions and units
 	@install -Dm755 .build/release/dmabuf-share $(DESTDIR)$(PREFIX)/bin/dmabuf-share
 	@install -Dm644 docs/dmabuf-share.1 $(DESTDIR)$(PREFIX)/share/man/man1/dmabuf-share.1
+	@install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system docs/systemd/dmabuf-share.socket
+	@mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
+	@sed 's,^ExecStart=[^ ]*,ExecStart=$(PREFIX)/bin/dmabuf-share,' docs/systemd/dmabuf-share.service \
+	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/dmabuf-share.service
 	@mkdir -p $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
 	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	@.build/release/dmabuf-share --generate-completion-script bash \

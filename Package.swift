@@ -80,7 +80,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .executableTarget(
-            name: "dmabuf-simulate", dependencies: ["DMABufSimulator", arguments, system],
+            name: "dmabuf-simulate", dependencies: ["DMABufSimulator", "DMABufSystem", arguments, system],
             swiftSettings: strict),
         .executableTarget(name: "dmabuf-bench", dependencies: ["DMABufModel"], swiftSettings: strict),
 
@@ -116,7 +116,9 @@ let package = Package(
         .testTarget(
             name: "RegistryTests",
             dependencies: [
-                "DMABufClient", "DMABuf", "DMABufModel", "DMABufWire", "DMABufSystem", "TestSupport", system,
+                "DMABufClient", "DMABufConnection", "DMABuf", "DMABufModel", "DMABufWire", "DMABufSystem",
+                "TestSupport",
+                system,
             ],
             swiftSettings: strict),
         .testTarget(

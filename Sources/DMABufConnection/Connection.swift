@@ -109,6 +109,9 @@ public struct Connection: ~Copyable, Sendable {
         return error
     }
 
+    /// The socket, for whoever goes on with the connection in another way.
+    public consuming func intoSocket() -> UnixSocket { socket }
+
     private mutating func farewellLeftBehind() -> ConnectionError? {
         // A reset that has not been told yet would come first.
         for _ in 0..<2 {
@@ -125,6 +128,13 @@ public struct Connection: ~Copyable, Sendable {
             case .farewell(let farewell) = envelope.message
         else { return nil }
         return .farewell(farewell)
+    }
+
+    /// Lends the socket, to be waited for beside others: it is readable when there is something to receive.
+    public borrowing func withDescriptor<Result, Failure: Error>(
+        _ body: (borrowing Descriptor) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try body(socket.descriptor)
     }
 
     /// Who is at the other end, as the kernel recorded it.

@@ -63,15 +63,15 @@ extension Words {
         switch try word() {
         case "register": .register(try buffer(), try registration())
         case "withdraw": .withdraw(try buffer())
-        case "name": .name(try buffer(), try word())
+        case "name": .name(try buffer(), try name())
         case "share": .share(try buffer(), try share())
-        case "lookup": .lookup(try word(), uid: take("uid") ? try small() : nil)
+        case "lookup": .lookup(try name(), uid: take("uid") ? try small() : nil)
         case "makeToken": .makeToken(try token(), try buffer(), try tokenTerms())
         case "withdrawToken": .withdrawToken(try token())
         case "inspect": .inspect(try buffer(), token: try shownToken())
         case "list": .list(from: take("from") ? try small() : 0)
         case "attachNamed":
-            .attachNamed(try word(), uid: take("uid") ? try small() : nil, try attachTerms())
+            .attachNamed(try name(), uid: take("uid") ? try small() : nil, try attachTerms())
         case "attach": .attach(try buffer(), try attachTerms())
         case "map": .map(try attachment())
         case "detach": .detach(try attachment())

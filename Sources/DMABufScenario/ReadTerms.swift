@@ -12,7 +12,7 @@ extension Words {
         if take("untold") { backing.provesRelease = false }
         var registration = Registration(backing: backing)
         if take("kept") { registration.kept = try choice(Kept.self) }
-        if take("name") { registration.name = try word() }
+        if take("name") { registration.name = try name() }
         return registration
     }
 
@@ -27,11 +27,17 @@ extension Words {
         return rights
     }
 
+    mutating func name() throws(ScenarioError) -> String {
+        let word = try word()
+        return word == "\"\"" ? "" : word
+    }
+
     mutating func access() throws(ScenarioError) -> Access {
         switch try word() {
         case "read": .read
         case "write": .write
         case "read-write": .readWrite
+        case "none": Access(rawValue: 0)
         case let other: throw fail("an access is read, write or read-write, not '\(other)'")
         }
     }

@@ -13,7 +13,8 @@ public func text(_ effect: Effect) -> String {
     case .dropFence(let id): "drop \(text(id))"
     case .importFence(let id, let buffer, let generation, let usage):
         "import \(text(id)) \(text(buffer)) \(text(generation)) \(usage)"
-    case .startCopy(let id, let from, let to): "copy \(text(id)) \(text(from)) to \(text(to))"
+    case .startCopy(let id, let from, let to, let exporter):
+        "copy \(text(id)) \(text(from)) to \(text(to))" + (exporter.map { " with \($0)" } ?? "")
     case .cancelCopy(let id, let generation): "cancelCopy \(text(id)) \(text(generation))"
     case .verifyRelease(let id, let generation): "verify \(text(id)) \(text(generation))"
     case .release(let id, let generation, let isVerified):

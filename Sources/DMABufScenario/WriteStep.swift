@@ -26,6 +26,11 @@ func text(_ rights: Rights) -> String {
     return names.isEmpty ? "none" : names.joined(separator: "+")
 }
 
+/// Even what is refused is read back.
+func text(_ access: Access) -> String { access.rawValue == 0 ? "none" : "\(access)" }
+
+func text(name: String) -> String { name.isEmpty ? "\"\"" : name }
+
 func text(_ backing: Backing) -> String {
     "bytes \(backing.byteCount) inode \(backing.inode)"
         + (backing.descriptorCount == 1 ? "" : " descriptors \(backing.descriptorCount)")
@@ -72,24 +77,25 @@ func text(_ observation: Observation) -> String {
 func text(_ request: Request) -> String {
     switch request {
     case .register(let id, let terms):
-        "register \(text(id)) \(text(terms.backing)) kept \(terms.kept)" + optional("name", terms.name) { $0 }
+        "register \(text(id)) \(text(terms.backing)) kept \(terms.kept)"
+            + optional("name", terms.name) { text(name: $0) }
     case .withdraw(let id): "withdraw \(text(id))"
-    case .name(let id, let name): "name \(text(id)) \(name)"
+    case .name(let id, let name): "name \(text(id)) \(text(name: name))"
     case .share(let id, let share): "share \(text(id)) \(text(share.audience)) \(text(share.rights))"
-    case .lookup(let name, let uid): "lookup \(name)" + optional("uid", uid) { "\($0)" }
+    case .lookup(let name, let uid): "lookup \(text(name: name))" + optional("uid", uid) { "\($0)" }
     case .makeToken(let token, let id, let terms): "makeToken \(text(token)) \(text(id)) \(text(terms))"
     case .withdrawToken(let token): "withdrawToken \(text(token))"
     case .inspect(let id, let token): "inspect \(text(id))" + optional("token", token) { text($0) }
     case .list(let cursor): "list from \(cursor)"
     case .attachNamed(let name, let uid, let terms):
-        "attachNamed \(name)" + optional("uid", uid) { "\($0)" } + " \(text(terms))"
+        "attachNamed \(text(name: name))" + optional("uid", uid) { "\($0)" } + " \(text(terms))"
     case .attach(let id, let terms): "attach \(text(id)) \(text(terms))"
     case .map(let id): "map \(text(id))"
     case .detach(let id): "detach \(text(id))"
     case .pin(let id): "pin \(text(id))"
     case .unpin(let id): "unpin \(text(id))"
     case .renew(let id, let lease): "renew \(text(id)) \(text(lease))"
-    case .beginAccess(let id, let generation, let access): "begin \(text(id)) \(text(generation)) \(access)"
+    case .beginAccess(let id, let generation, let access): "begin \(text(id)) \(text(generation)) \(text(access))"
     case .endAccess(let id): "end \(text(id))"
     default: textOfLater(request)
     }
@@ -128,7 +134,7 @@ private func text(_ audience: Share.Audience) -> String {
 }
 
 private func text(_ terms: AttachTerms) -> String {
-    "\(terms.access) \(terms.mobility)" + optional("lease", terms.lease) { text($0) }
+    "\(text(terms.access)) \(terms.mobility)" + optional("lease", terms.lease) { text($0) }
         + optional("token", terms.token) { text($0) }
 }
 

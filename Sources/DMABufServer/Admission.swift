@@ -114,6 +114,7 @@ extension DMABufError {
         case .invalid: .description
         case .unsealed: .unsealed
         case .notADMABuf: .wrongKind
+        case .refused: .unwanted
         default: .failed
         }
     }

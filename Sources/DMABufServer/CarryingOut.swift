@@ -44,7 +44,8 @@ extension RegistryServer {
         case .dropFence(let id): drop(id)
         case .importFence(let id, let buffer, let generation, let usage):
             importFence(id, GenerationKey(buffer: buffer, generation: generation), usage)
-        case .startCopy(let buffer, let old, let new): startCopy(buffer, from: old, to: new)
+        case .startCopy(let buffer, let old, let new, let exporter):
+            startCopy(buffer, from: old, to: new, with: exporter)
         case .cancelCopy(let buffer, let generation):
             cancelCopy(GenerationKey(buffer: buffer, generation: generation))
         case .verifyRelease(let buffer, let generation):

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DMABufModel
+import DMABufSystem
+import DMABufWire
+
 /// What a daemon has done since it began.
 public struct Counters: Sendable {
     public var connections: UInt64 = 0
@@ -11,4 +15,31 @@ public struct Counters: Sendable {
     public var deaths: UInt64 = 0
     /// Fences that the kernel did not take into a reservation.
     public var importsFailed: UInt64 = 0
+}
+
+extension RegistryServer {
+    /// For its own user and root: the figures are about everyone.
+    mutating func tellStatistics(_ id: ClientID, _ client: ClientConnection, _ serial: UInt64) {
+        guard [0, OwnProcess.userID].contains(client.identity.user) else {
+            say(.answer(.refused(.forbidden(missing: .inspect))), serial, to: client)
+            return
+        }
+        say(.statistics(statistics), serial, to: client)
+    }
+
+    private var statistics: [Statistic] {
+        let ledger = registry.ledger
+        return [
+            Statistic("clients", UInt64(clients.count)), Statistic("buffers", ledger.buffers),
+            Statistic("bytes", ledger.bytes), Statistic("descriptors", ledger.descriptors),
+            Statistic("descriptor_limit", configuration.limits.descriptors),
+            Statistic("attachments", ledger.attachments), Statistic("pinned_bytes", ledger.pinnedBytes),
+            Statistic("quarantined_bytes", ledger.quarantinedBytes), Statistic("unread_notices", ledger.notices),
+            Statistic("pending_fences", UInt64(fences.count)), Statistic("generations", UInt64(memories.count)),
+            Statistic("connections", counters.connections), Statistic("requests", counters.requests),
+            Statistic("refusals", counters.refusals), Statistic("notices", counters.notices),
+            Statistic("protocol_errors", counters.protocolErrors), Statistic("cut_off", counters.cutOff),
+            Statistic("deaths", counters.deaths), Statistic("failed_imports", counters.importsFailed),
+        ]
+    }
 }

@@ -86,6 +86,7 @@ extension RegistryServer {
             switch envelope.message {
             case .register(let buffer): request = try admit(buffer, &descriptors)
             case .commitMove(let next): request = try admit(next, &descriptors)
+            case .stats: return tellStatistics(id, client, envelope.serial)
             case .allocate(let allocation): return allocate(allocation, id, client, envelope.serial)
             case .request(let asked):
                 if let kind = asked.fenceKind { arriving.fence = try admitFence(kind, &descriptors) }
@@ -94,9 +95,6 @@ extension RegistryServer {
             }
         } catch {
             return refuse(error, envelope.serial, client)
-        }
-        if case .beginMove(let buffer, _, let terms) = request, terms.copier == .server {
-            placements[buffer] = terms.placement
         }
         counters.requests += 1
         handle(request, arriving.number, from: id)

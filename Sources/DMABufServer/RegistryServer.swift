@@ -36,8 +36,6 @@ public struct RegistryServer: ~Copyable {
     var heldBack: [FenceID: HeldBack] = [:]
     let configuration: Configuration
     var workers = WorkerTable()
-    /// Where buffers that are being moved are to lie.
-    var placements: [BufferID: String] = [:]
     var counters = Counters()
     let tokens: TokenHash
     let run = UInt64.random(in: 1 ... .max)

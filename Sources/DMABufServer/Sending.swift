@@ -48,7 +48,8 @@ extension RegistryServer {
                 "text": "\(text)",
             ])
         Envelope(serial: 2, .farewell(Farewell(reason, Wire.reason(text.escapedForDisplay)))).encode(into: &outgoing)
-        _ = try? client.socket.trySend(outgoing.span)
+        // Whoever has read too little has no room in its queue, and is to learn why all the same.
+        _ = try? client.socket.trySendLast(outgoing.span)
         died(client)
     }
 

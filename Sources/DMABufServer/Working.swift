@@ -57,7 +57,7 @@ extension RegistryServer {
     }
 
     /// A move's copy, by a worker.
-    mutating func startCopy(_ buffer: BufferID, from old: Generation, to new: Generation) {
+    mutating func startCopy(_ buffer: BufferID, from old: Generation, to new: Generation, with exporter: String?) {
         let key = GenerationKey(buffer: buffer, generation: new)
         guard let entry = memories[GenerationKey(buffer: buffer, generation: old)] else { return copyFailed(key) }
         let size = entry.memory[0].byteCount
@@ -66,7 +66,7 @@ extension RegistryServer {
                 throw DMABufError(.unsupported, "a buffer of several memories is moved by its mover")
             }
             try start(
-                .copy(key), WorkOrder(.bytes(size), exporter: placements[buffer], source: entry.memories),
+                .copy(key), WorkOrder(.bytes(size), exporter: exporter, source: entry.memories),
                 from: entry.memory, until: now + registry.limits.longestCopy)
         } catch {
             log.warning("a copy was not begun", metadata: ["error": "\(error)"])
@@ -76,7 +76,6 @@ extension RegistryServer {
 
     mutating func cancelCopy(_ key: GenerationKey) {
         memories[key] = nil
-        placements[key.buffer] = nil
         for worker in workers.all {
             if case .copy(key) = worker.purpose { end(worker) }
         }
@@ -149,7 +148,6 @@ extension RegistryServer {
                 made.memories = Memories(made.memories.kind, old.memories.description)
             }
             memories[key] = made
-            placements[key.buffer] = nil
             observations.append(.copyDone(key.buffer, key.generation, made.backing))
         }
     }

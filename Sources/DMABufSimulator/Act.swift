@@ -27,6 +27,6 @@ package enum Act: Hashable, Sendable {
 /// One step of a run before it is known what it will do: that depends on the word and on what the world then looks like.
 package struct Step: Hashable, Sendable {
     /// Its place in the run as it was first made; what it brings into the world is labelled with it.
-    var index: Int
+    package internal(set) var index: Int
     var word: UInt64
 }

@@ -22,10 +22,15 @@ package struct Campaign: Sendable {
         self.stride = stride
     }
 
+    /// What will be done in a run, counted from 1.
+    package func plan(ofRun run: Int) -> Plan {
+        Plan(seed: RandomWords.mix(RandomWords.mix(seed) &+ UInt64(run - 1)), steps: steps)
+    }
+
     /// The next run; nil if all its rules held.
     package mutating func next() -> Failure? {
-        let plan = Plan(seed: RandomWords.mix(RandomWords.mix(seed) &+ UInt64(runs)), steps: steps)
         runs += 1
+        let plan = plan(ofRun: runs)
         var simulation = Simulation(plan, stride: stride, tampering: tampering)
         do throws(Violation) {
             try simulation.run()

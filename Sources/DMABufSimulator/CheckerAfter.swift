@@ -6,13 +6,28 @@ import DMABufModel
 extension Checker {
     mutating func after(_ registry: borrowing Registry) throws(Violation) {
         try checkAnswered()
+        try checkWaitBegun()
+        try checkLenders()
+        try checkMoveWaiters()
+        try checkLeaving()
+        try checkReleasesTold()
+        try checkSuspects()
         try checkMovesTold()
         try checkFencesOfTheDead()
         try checkPages()
         forgetOldQuestions()
+        if !isConnection {
+            forgetQuestions()
+            try checkCondemned()
+        }
         try checkWaits(registry.nextDeadline)
         if act == .expire { try checkDue() }
         try checkLocksGranted()
+        for copy in world.copies {
+            let isMoving = world.buffer(copy.buffer).map { world.buffers[$0].mover != nil } ?? false
+            try expect(isMoving, .copiesPair, "a copy was not cancelled with its move")
+        }
+        try checkShares(registry)
         for uid in Self.uids { try checkLedger(registry.ledger(of: uid), of: uid) }
     }
 
@@ -23,6 +38,14 @@ extension Checker {
         guard case .request(let peer, let number, let request) = act, !request.mayWait else { return }
         let isOpen = world.peers[peer].open.contains { $0.number == number }
         try expect(!isOpen, .answeredOnce, "never answered: \(request)")
+    }
+
+    /// A request that waits has been granted as far as it goes.
+    private mutating func checkWaitBegun() throws(Violation) {
+        guard case .request(let peer, let number, let request) = act, world.peers[peer].isAlive else { return }
+        guard world.peers[peer].open.contains(where: { $0.number == number }) else { return }
+        try checkRights(request, peer)
+        waitBegun(peer, number)
     }
 
     private mutating func checkMovesTold() throws(Violation) {
@@ -84,27 +107,6 @@ extension Checker {
         }
         for fence in world.fences where !fence.isDropped && !fence.hasEnded {
             try expect(fence.end ?? now >= now, .fencesEnd, "fence \(fence.id.rawValue) outlived its end")
-        }
-    }
-
-    /// A ticket that nothing stands before is granted in the step that made it so.
-    private func checkLocksGranted() throws(Violation) {
-        for peer in world.peers where peer.isAlive {
-            for open in peer.open {
-                guard case .lock(let ids, _, _) = open.request else { continue }
-                try expect(isObstructed(ids, since: open.label), .locksInOrder, "a free lock was not granted: \(ids)")
-            }
-        }
-    }
-
-    private func isObstructed(_ ids: [BufferID], since label: UInt64) -> Bool {
-        if world.locks.contains(where: { !$0.isOver && $0.buffers.contains(where: ids.contains) }) { return true }
-        if world.buffers.contains(where: { $0.mover != nil && ids.contains($0.id) }) { return true }
-        return world.peers.contains { peer in
-            peer.open.contains { earlier in
-                guard earlier.label < label, case .lock(let wanted, _, _) = earlier.request else { return false }
-                return wanted.contains(where: ids.contains)
-            }
         }
     }
 

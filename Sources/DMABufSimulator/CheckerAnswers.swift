@@ -12,7 +12,12 @@ extension Checker {
         }
         let open = world.peers[peer].open.remove(at: index)
         answered.append(open)
-        if case .refused(let refusal) = answer { return try check(refusal, of: open, peer) }
+        if case .refused(let refusal) = answer {
+            if open.label == label { isRefused = true }
+            return try check(refusal, of: open, peer)
+        }
+        // What was granted after a wait was checked when the wait began.
+        if open.label == label { try checkRights(open.request, peer) }
         try check(answer, to: open, peer)
     }
 
@@ -24,64 +29,79 @@ extension Checker {
             world.buffers.append(
                 SeenBuffer(
                     label: nextLabel(), id: id, owner: peer, kept: registration.kept,
-                    byteCount: registration.backing.byteCount))
-        case (.attach(let id, let terms), .attached(let attachment, let generation, _)):
-            try checkRights(id, terms, peer)
-            try attached(attachment, to: id, generation, peer)
-        case (.attachNamed(let name, let uid, let terms), .attached(let attachment, let generation, _)):
-            try attachedNamed(name, uid, terms, attachment, generation, peer)
-        case (.map(let asked), .mapped(let attachment, let generation, _)):
+                    byteCount: registration.backing.byteCount, backings: [registration.backing]))
+        case (.attach(let id, let terms), .attached(let attachment, let generation, let fences)):
+            try attached(attachment, to: id, generation, terms, peer)
+            try check(fences, attachment)
+        case (.attachNamed(let name, let uid, let terms), .attached(let attachment, let generation, let fences)):
+            let buffer = try led(by: name, uid, peer)
+            try attached(attachment, to: buffer, generation, terms, peer)
+            try check(fences, attachment)
+        case (.map(let asked), .mapped(let attachment, let generation, let fences)):
             try expect(asked == attachment, .answeredOnce, "mapped another attachment")
             try mapped(attachment, generation, peer)
-        case (.beginMove(let id, let generation, _), .moveBegun(let next, _)): try moveBegun(id, generation, next, peer)
+            try check(fences, attachment)
+        case (.beginMove(let id, let generation, let terms), .moveBegun(let next, _)):
+            try moveBegun(id, generation, next, peer)
+            try checkLock(terms.lock, on: id, peer)
+            try expect(
+                terms.lock != nil || !isQueued([id], before: label), .locksInOrder, "a move overtook a lock")
+            if let buffer = world.buffer(id) {
+                world.buffers[buffer].isServers = terms.copier == .server
+                world.buffers[buffer].lender = lender(terms.token, to: peer, on: buffer)
+            }
         case (.lock(let ids, _, _), .locked(let number, let until)): try locked(number, ids, until, open, peer)
         case (.wait(let attachment, let usage, _), .waited(let status)): try waited(attachment, usage, status, open)
         case (.snapshot(let attachment, let usage), .snapshot(let status, let ids)):
             try snapshot(attachment, usage, status, ids)
-        case (.addFence(let attachment, let terms, _), .fenceAdded(let id)):
-            try fenceAdded(id, terms, attachment, peer)
-        case (.endAccess(let id), .accessEnded(let state)):
-            // The end of an access that was cut off was counted when it was.
-            if state == .ok { noteAccess(id, -1) }
-        case (.makeToken(let id, let buffer, let terms), .done):
-            world.tokens.append(
-                SeenToken(
-                    label: nextLabel(), id: id, buffer: buffer, peer: peer, rights: terms.rights, parent: terms.parent,
-                    uses: terms.uses))
-            try checkToken(id, terms)
+        case (.addFence(let attachment, let terms, let lock), .fenceAdded(let id)):
+            try fenceAdded(id, terms, attachment, lock, peer)
+        case (.endAccess(let id), .accessEnded(let state)): try accessEnded(id, state)
+        case (.makeToken(let id, let buffer, let terms), .done): try made(id, buffer, terms, peer)
         case (.share(let id, let share), .done): shared(id, share)
-        case (.withdrawToken(let id), .tokenWithdrawn): withdrawn(id)
-        case (_, .done): try done(open.request)
-        case (.lookup, .found(let id, let generation)):
+        case (.withdrawToken(let id), .tokenWithdrawn(let tokens, let attachments)):
+            let (all, revoked) = withdrawn(id)
+            let dying = world.attachments.count { $0.diedAt == label }
             try expect(
-                world.buffer(id).map { world.buffers[$0].generation == generation } ?? false, .oneGeneration,
-                "a name led to an old generation")
+                tokens == all && revoked <= attachments && attachments <= revoked + dying, .rightsHold,
+                "\(tokens) tokens and \(attachments) attachments were withdrawn, not \(all) and \(revoked)")
+        case (_, .done): try done(open.request, peer)
+        case (.lookup, .found(let id, let generation)): try found(id, generation, peer)
         case (.inspect(let id, _), .inspected(let inspection)):
             try expect(
                 world.buffer(id).map { world.buffers[$0].generation == inspection.listing.generation } ?? false,
                 .oneGeneration, "inspected an old generation")
         case (.list, .listed(let listings, _)): try check(listings, peer)
-        case (.revoke, .revoked): break
+        case (.revoke(let id, _), .revoked(let level)): try revoked(id, level, open)
         default: throw Violation(.answeredOnce, "\(open.request) was answered \(answer)")
         }
     }
 
-    private mutating func done(_ request: Request) throws(Violation) {
+    private mutating func done(_ request: Request, _ peer: Int) throws(Violation) {
         switch request {
-        case .withdraw, .name, .pin, .unpin, .renew, .commitMove: break
-        case .abortMove(let id, _): if let buffer = world.buffer(id) { moveEnded(buffer) }
+        case .name, .pin, .unpin, .commitMove: break
+        case .withdraw(let id):
+            guard let buffer = world.buffer(id) else { return }
+            try expect(!world.buffers[buffer].isWithdrawn, .livesAsKept, "withdrawn twice")
+            world.buffers[buffer].isWithdrawn = true
+        case .renew(let id, let lease):
+            if let index = world.attachment(id) { world.attachments[index].lease = world.now + lease }
+        case .abortMove(let id, _):
+            guard let buffer = world.buffer(id) else { return }
+            try expect(world.buffers[buffer].mover == peer, .oneGeneration, "aborted by one who does not move it")
+            moveEnded(buffer)
         case .detach(let id):
             guard let index = world.attachment(id) else { return }
             world.attachments[index].isOver = true
             forgetOwed(id, world.attachments[index].peer)
-        case .beginAccess(let id, _, _): noteAccess(id, +1)
+        case .beginAccess(let id, let generation, let access): try accessBegun(id, generation, access)
         case .acknowledge(let id, _, _), .refuseMove(let id, _):
             if case .acknowledge = request, let index = world.attachment(id) { world.attachments[index].accesses = 0 }
             try settle(id) { if case .invalidate = $0 { true } else { false } }
         case .acknowledgeRevoke(let id): try acknowledgedRevoke(id)
         case .restore: break  // It is REVOKED until it maps again.
         case .reserve(let id, let slots):
-            if let index = world.attachment(id) { world.attachments[index].reserved += Int(slots) }
+            try reserved(slots, id)
         case .unlock(let number):
             guard let index = world.lock(number), !world.locks[index].isOver else {
                 throw Violation(.locksExclude, "lock \(number.rawValue) was over and was unlocked")
@@ -91,30 +111,13 @@ extension Checker {
         }
     }
 
-    private mutating func noteAccess(_ id: AttachmentID, _ change: Int) {
-        guard let index = world.attachment(id) else { return }
-        world.attachments[index].accesses = max(0, world.attachments[index].accesses + change)
-    }
-
     /// An acknowledgement counts only where a question was open.
-    private mutating func settle(_ id: AttachmentID, _ isQuestion: (Notice) -> Bool) throws(Violation) {
+    mutating func settle(_ id: AttachmentID, _ isQuestion: (Notice) -> Bool) throws(Violation) {
         guard let index = world.attachment(id) else { return }
         let peer = world.attachments[index].peer
         let before = world.peers[peer].owed.count
         world.peers[peer].owed.removeAll { $0.attachment == id && isQuestion($0) }
         try expect(world.peers[peer].owed.count < before, .noticeOnce, "an answer to a question that nobody asked")
-    }
-
-    private mutating func acknowledgedRevoke(_ id: AttachmentID) throws(Violation) {
-        guard let index = world.attachment(id) else { return }
-        let isFinal = world.peers[world.attachments[index].peer].owed.contains {
-            if case .revoke(id, _, isFinal: true, _) = $0 { true } else { false }
-        }
-        try settle(id) { if case .revoke = $0 { true } else { false } }
-        world.attachments[index].state = isFinal ? .dead : .revoked
-        world.attachments[index].accesses = 0
-        world.attachments[index].counted = 0
-        settleMove(index)
     }
 
     mutating func forgetOwed(_ id: AttachmentID, _ peer: Int) {
@@ -131,8 +134,6 @@ extension Checker {
         try expect(
             from.next == next && (seen.generation == from || seen.generation == next), .oneGeneration,
             "a move from an old generation")
-        let holds = world.locks.contains { !$0.isOver && $0.peer != peer && $0.buffers.contains(id) }
-        try expect(!holds, .locksExclude, "a move of a buffer that another client has locked")
         world.buffers[buffer].mover = peer
         begun = buffer
     }
@@ -144,17 +145,26 @@ extension Checker {
             guard let buffer = buffer(of: open.request) else { return }
             try expect(
                 world.buffers[buffer].generation == current, .oneGeneration, "an old generation is called current")
+        case .noSuchBuffer, .notMoving, .notTheMover: try checkMayEnd(open.request, peer, refusal)
+        case .forbidden:
+            try checkMayEnd(open.request, peer, refusal)
+            try checkKnows(open.request, peer)
         case .overQuota(let excess): try check(excess, of: open)
-        case .timedOut(let fences):
-            try expect(!fences.isEmpty, .waitsAreTrue, "a wait timed out for nothing")
-            // What was due is done before a signal that comes late.
-            for id in fences where !act.ends(id) {
-                guard let fence = world.fence(id), !world.fences[fence].hasEnded else {
-                    throw Violation(.waitsAreTrue, "a wait timed out for fence \(id.rawValue), which had ended")
-                }
-            }
+        case .timedOut(let fences): try timedOut(fences, open)
+        case .notInAccess: if case .endAccess(let id) = open.request { try notInAccess(id) }
         default: break
         }
+    }
+
+    /// Who moves a buffer may abort that at any time, and commit it when it has been asked to copy.
+    private func checkMayEnd(_ request: Request, _ peer: Int, _ refusal: Refusal) throws(Violation) {
+        guard let index = buffer(of: request), world.buffers[index].mover == peer else { return }
+        switch request {
+        case .abortMove: break
+        case .commitMove: if !world.buffers[index].isReadyToCopy || world.buffers[index].isServers { return }
+        default: return
+        }
+        throw Violation(.oneGeneration, "the mover could not end its move: \(refusal)")
     }
 
     /// The rule of fair shares with the figures that the refusal itself gives.

@@ -17,6 +17,7 @@ extension Checker {
             "a descriptor of generation \(generation.rawValue), and \(seen.generation.rawValue) is live")
         try expect(!seen.released.contains(generation), .noOldGrant, "a descriptor of released memory")
         try expect(isOver(moveBy: seen.mover), .noOldGrant, "a descriptor of a buffer that is moving")
+        try expect(!seen.isSuspect, .noOldGrant, "a descriptor of a suspect buffer")
         if let index = world.attachment(attachment) {
             let known = world.attachments[index]
             try expect(known.peer == peer && known.buffer == buffer, .noOldGrant, "another's attachment")
@@ -36,19 +37,23 @@ extension Checker {
         passing = nil
     }
 
-    mutating func attached(_ id: AttachmentID, to buffer: BufferID, _ generation: Generation, _ peer: Int)
-        throws(Violation)
-    {
+    mutating func attached(
+        _ id: AttachmentID, to buffer: BufferID, _ generation: Generation, _ terms: AttachTerms, _ peer: Int
+    ) throws(Violation) {
+        let (rights, token) = try grant(buffer, terms, peer)
         try took(id, generation, peer)
         try expect(world.attachment(id) == nil, .answeredOnce, "attachment \(id.rawValue) was there before")
         guard let buffer = world.buffer(buffer) else { throw Violation(.noOldGrant, "attached to nothing") }
-        world.attachments.append(
-            SeenAttachment(label: nextLabel(), id: id, buffer: buffer, peer: peer, generation: generation))
+        var seen = SeenAttachment(label: nextLabel(), id: id, buffer: buffer, peer: peer)
+        (seen.rights, seen.token, seen.access, seen.generation) = (rights, token, terms.access, generation)
+        seen.lease = terms.lease.map { world.now + $0 }
+        world.attachments.append(seen)
     }
 
     mutating func mapped(_ id: AttachmentID, _ generation: Generation, _ peer: Int) throws(Violation) {
         try took(id, generation, peer)
         guard let index = world.attachment(id) else { throw Violation(.noOldGrant, "mapped nothing") }
+        try expect(!world.attachments[index].isBarred, .revokesHold, "mapped what is revoked")
         world.attachments[index].state = .ok
         mappedWithWord(index, generation)
     }
@@ -70,19 +75,5 @@ extension Checker {
         if case .observe(.copyFailed(id, generation)) = act { return }
         if case .observe(.copyDone(id, generation, _)) = act { return }
         try expect(world.copies.count == before - 1, .copiesPair, "a copy was cancelled that was not under way")
-    }
-
-    mutating func released(_ id: BufferID, _ generation: Generation) throws(Violation) {
-        guard let buffer = world.buffer(id) else { throw Violation(.releasedOnce, "nothing was released") }
-        let seen = world.buffers[buffer]
-        try expect(generation <= seen.generation, .releasedOnce, "a generation to come was released")
-        try expect(!seen.released.contains(generation), .releasedOnce, "released twice: \(generation.rawValue)")
-        if generation == seen.generation {
-            let attached = world.attachments.contains { $0.buffer == buffer && !$0.isOver && $0.state != .dead }
-            try expect(!attached, .releasedOnce, "the live generation was released under its importers")
-            world.buffers[buffer].isEnded = true
-        }
-        world.buffers[buffer].released.append(generation)
-        world.looks.removeAll { $0.buffer == id && $0.generation == generation }
     }
 }

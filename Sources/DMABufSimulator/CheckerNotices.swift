@@ -8,6 +8,8 @@ extension Checker {
             throw Violation(.deadHearNothing, "a notice to client \(client.rawValue), which is gone: \(notice)")
         }
         world.peers[peer].unread += 1
+        let unread = world.peers[peer].unread
+        try expect(unread <= Int(limits.noticesPerClient), .fairShares, "\(unread) notices are unread")
         if let id = notice.attachment {
             guard let index = world.attachment(id), !world.attachments[index].isOver else {
                 throw Violation(.noticeOnce, "a notice about an attachment that is over: \(notice)")
@@ -42,18 +44,16 @@ extension Checker {
             moveEnded(buffer)
             try expect(generation == world.buffers[buffer].generation, .oneGeneration, "back to an old generation")
             try toldEnd(index)
-        case .revoke(_, _, _, let until):
+        case .revoke(_, _, let isFinal, let until):
             try expect(until >= world.now, .waitsEnd, "a deadline in the past")
             world.peers[peer].owed.append(notice)
-        case .revoked(_, _, let state):
-            try expect(state != .ok, .noticeOnce, "revoked to be well")
-            world.attachments[index].state = state
-            world.attachments[index].accesses = 0
-            world.attachments[index].counted = 0
-            settleMove(index)
+            try asked(index, isFinal: isFinal, until: until)
+        case .revoked(_, _, let state): try told(index, lost: state)
         case .restored:
             try expect(seen.state == .revoked, .noticeOnce, "restored what was not revoked")
+            world.attachments[index].isBarred = false
         case .attachmentEnded:
+            try checkMayEnd(buffer)
             world.buffers[buffer].isEnded = true
             world.attachments[index].isOver = true
             forgetOwed(seen.id, peer)
@@ -64,6 +64,7 @@ extension Checker {
     private mutating func told(_ index: Int, _ generation: Generation) throws(Violation) {
         let buffer = world.attachments[index].buffer
         try expect(!world.attachments[index].awaitsMove, .noticeOnce, "told twice of one move")
+        try expect(world.attachments[index].state == .ok, .noticeOnce, "the revoked are told of a move")
         try expect(world.buffers[buffer].mover != nil, .noticeOnce, "told of a move that is not")
         try expect(generation <= world.buffers[buffer].generation, .oneGeneration, "a move of what is to come")
         world.attachments[index].awaitsMove = true
@@ -86,6 +87,12 @@ extension Checker {
     private mutating func check(_ notice: Notice, _ peer: Int) throws(Violation) {
         switch notice {
         case .readyToCopy(let id, let generation, _, _):
+            // It was asked late, and answers in the same step; its commit is noted already.
+            if let buffer = world.buffer(id), ended.contains(buffer), world.buffers[buffer].untold == peer,
+                world.buffers[buffer].generation == generation
+            {
+                return
+            }
             guard let buffer = world.buffer(id), world.buffers[buffer].mover == peer else {
                 throw Violation(.oneGeneration, "a copy is asked of someone who moves nothing")
             }
@@ -93,8 +100,14 @@ extension Checker {
                 generation == world.buffers[buffer].generation.next && !world.buffers[buffer].isReadyToCopy,
                 .oneGeneration, "a copy is asked twice, or of the wrong generation")
             world.buffers[buffer].isReadyToCopy = true
-        case .moveEnded(let id, _):
-            if let buffer = world.buffer(id) { moveEnded(buffer) }
+        case .moveEnded(let id, let outcome):
+            if let buffer = world.buffer(id) {
+                moveEnded(buffer)
+                if outcome == .aborted(.tokenEnded) {
+                    try expect(world.buffers[buffer].lender != nil, .rightsHold, "a move of its own right was aborted")
+                    world.buffers[buffer].lostLender = true
+                }
+            }
             guard let buffer = world.buffer(id), world.buffers[buffer].untold == peer else {
                 throw Violation(.noticeOnce, "the end of a move that is not: \(notice)")
             }
@@ -104,13 +117,15 @@ extension Checker {
                 throw Violation(.locksExclude, "lock \(number.rawValue) ended twice")
             }
             world.locks[index].isOver = true
-        case .quarantined(let id, _):
-            // Nobody may use it, so nobody's lock covers it any more.
-            for index in world.locks.indices { world.locks[index].buffers.removeAll { $0 == id } }
         case .released(let id, let generation, _):
             guard let buffer = world.buffer(id), world.buffers[buffer].released.contains(generation) else {
                 throw Violation(.releasedOnce, "said to be released, and is not: \(notice)")
             }
+            releases.removeAll { $0 == (buffer, generation) }
+        case .quarantined(let id, _):
+            // Nobody may use it, so nobody's lock covers it any more.
+            for index in world.locks.indices { world.locks[index].buffers.removeAll { $0 == id } }
+            if let buffer = world.buffer(id) { world.buffers[buffer].isSuspect = true }
         default: break
         }
     }

@@ -45,6 +45,12 @@ extension Checker {
     }
 
     mutating func checkPages() throws(Violation) {
+        // What was lost in this same step was due, and so was lost before.
+        if case .observe(.accesses(let id, let count)) = act, let index = world.attachment(id),
+            !world.attachments[index].isOver
+        {
+            world.attachments[index].counted = Int(count)
+        }
         try forgetCounts()
         for buffer in world.buffers where !buffer.isEnded {
             guard let published = buffer.published else { continue }

@@ -6,19 +6,39 @@ extension Checker {
     mutating func watched(_ id: FenceID) throws(Violation) {
         try expect(world.fence(id) == nil, .fencesEnd, "fence \(id.rawValue) is watched twice")
         var fence = SeenFence(label: nextLabel(), id: id)
-        if case .request(let peer, _, let request) = act {
-            fence.peer = peer
-            if let terms = request.fence {
-                fence.kind = terms.kind
-                fence.timeline = terms.timeline
-                fence.end = world.now + terms.within
-            }
-            fence.buffer = bufferOfFence(request)
+        guard case .request(let peer, _, let request) = act, let terms = request.fence,
+            let buffer = bufferOfFence(request)
+        else { throw Violation(.fencesEnd, "a fence that nobody brought") }
+        fence.peer = peer
+        fence.kind = terms.kind
+        fence.timeline = terms.timeline
+        fence.point = terms.point
+        fence.end = world.now + terms.within
+        fence.buffer = buffer
+        // A copy is a write, whatever it is called.
+        if case .commitMove = request { fence.usage = .write } else { fence.usage = terms.usage }
+        supersede(by: fence)
+        if let replaced {
+            try expect(terms.point > replaced.point, .fencesEnd, "an older fence took the slot of a newer")
+            fence.usage = min(fence.usage, replaced.usage)
         }
+        fence.order = world.buffers[buffer].nextOrder
+        world.buffers[buffer].nextOrder += 1
         world.fences.append(fence)
     }
 
-    private func bufferOfFence(_ request: Request) -> Int? {
+    /// A newer fence of a context takes the slot of the older one, which is watched on for whom has named it.
+    private mutating func supersede(by fence: SeenFence) {
+        let older = world.fences.firstIndex {
+            $0.buffer == fence.buffer && $0.peer == fence.peer && $0.timeline == fence.timeline && !$0.isSuperseded
+                && !$0.isDropped && !$0.hasEnded
+        }
+        guard let older else { return }
+        world.fences[older].isSuperseded = true
+        replaced = world.fences[older]
+    }
+
+    func bufferOfFence(_ request: Request) -> Int? {
         switch request {
         case .addFence(let id, _, _), .acknowledge(let id, _, _):
             world.attachment(id).map { world.attachments[$0].buffer }
@@ -27,52 +47,46 @@ extension Checker {
         }
     }
 
-    mutating func dropped(_ id: FenceID) throws(Violation) {
-        guard let index = world.fence(id), !world.fences[index].isDropped else {
-            throw Violation(.fencesEnd, "fence \(id.rawValue) is dropped and nobody watches it")
-        }
-        world.fences[index].isDropped = true
-        hasDropped = true
-    }
-
     func check(importing id: FenceID, _ buffer: BufferID, _ generation: Generation, _ usage: Usage) throws(Violation) {
         guard let index = world.fence(id), !world.fences[index].isDropped else {
             throw Violation(.fencesEnd, "fence \(id.rawValue) is imported and nobody watches it")
         }
         try expect(usage == .write || usage == .read, .fencesEnd, "the kernel takes no fence as \(usage)")
+        try expect(
+            world.fences[index].usage == usage, .fencesEnd, "a fence is imported as \(usage), and is another class")
         try expect(world.fences[index].kind == .syncFile, .fencesEnd, "only a sync_file can be imported")
         let isLive = world.buffer(buffer).map { world.buffers[$0].generation == generation } ?? false
         try expect(isLive, .oneGeneration, "a fence is imported into an old generation")
     }
 
-    mutating func fenceAdded(_ id: FenceID, _ terms: FenceTerms, _ attachment: AttachmentID, _ peer: Int)
-        throws(Violation)
-    {
-        guard let index = world.attachment(attachment) else { throw Violation(.fencesEnd, "a fence on nothing") }
-        let seen = world.attachments[index]
-        try expect(seen.peer == peer && !seen.isOver && seen.state != .dead, .deadHearNothing, "a fence of the gone")
-        try expect(world.fence(id) != nil, .fencesEnd, "fence \(id.rawValue) was added and is not watched")
-        // A newer fence of a context takes the slot of the older one.
-        let replaces = world.fences.contains {
-            $0.id != id && $0.buffer == seen.buffer && $0.peer == peer && $0.timeline == terms.timeline
-                && !$0.isDropped && !$0.hasEnded
-        }
-        // What it replaced is dropped before it is answered.
-        if !replaces, !hasDropped {
-            try expect(seen.reserved > 0, .fencesEnd, "a fence was added without a reserved slot")
-            world.attachments[index].reserved -= 1
-        }
-        let end = world.now + terms.within
-        let lock = world.locks.first {
-            !$0.isOver && $0.peer != peer && $0.buffers.contains(world.buffers[seen.buffer].id)
-        }
-        try expect(lock == nil, .locksExclude, "a fence was added under another's lock")
-        try expect(end >= world.now, .waitsEnd, "a fence that ended before it was added")
+    mutating func reserved(_ slots: UInt32, _ id: AttachmentID) throws(Violation) {
+        guard let index = world.attachment(id) else { return }
+        world.attachments[index].reserved += Int(slots)
+        world.attachments[index].surelyReserved += Int(slots)
+        let buffer = world.attachments[index].buffer
+        var taken = pending(buffer, .bookkeep).count
+        for seen in world.attachments where seen.buffer == buffer && !seen.isOver { taken += seen.surelyReserved }
+        try expect(taken <= Int(limits.fencesPerBuffer), .fencesEnd, "\(taken) slots are taken")
     }
 
-    /// A wait that ended well leaves no fence of its buffer that was there when it began, and is still pending.
-    func waited(_ id: AttachmentID, _ usage: Usage, _ status: FenceStatus, _ open: OpenRequest) throws(Violation) {
-        try expect(status != .pending, .waitsAreTrue, "a wait that ended as pending")
+    mutating func fenceAdded(
+        _ id: FenceID, _ terms: FenceTerms, _ attachment: AttachmentID, _ lock: LockNumber?, _ peer: Int
+    ) throws(Violation) {
+        guard let index = world.attachment(attachment) else { throw Violation(.fencesEnd, "a fence on nothing") }
+        let seen = world.attachments[index]
+        let buffer = world.buffers[seen.buffer]
+        try expect(seen.peer == peer && !seen.isOver && seen.state == .ok, .deadHearNothing, "a fence of the gone")
+        try expect(world.fence(id) != nil, .fencesEnd, "fence \(id.rawValue) was added and is not watched")
+        if replaced == nil {
+            try expect(seen.reserved > 0, .fencesEnd, "a fence was added without a reserved slot")
+            world.attachments[index].reserved -= 1
+            world.attachments[index].surelyReserved = max(0, seen.surelyReserved - 1)
+        }
+        let isOwing = world.peers[peer].owed.contains {
+            if case .invalidate(attachment, _, _, _) = $0 { true } else { false }
+        }
+        try expect(buffer.mover == nil || isOwing, .fencesEnd, "a fence was added that the mover does not wait for")
+        try checkLock(lock, on: buffer.id, peer)
     }
 
     func snapshot(_ id: AttachmentID, _ usage: Usage, _ status: FenceStatus, _ ids: [FenceID]) throws(Violation) {
@@ -82,30 +96,13 @@ extension Checker {
             }
         }
         try expect(ids.isEmpty == (status != .pending), .waitsAreTrue, "a snapshot's state and its fences differ")
-    }
-
-    mutating func locked(
-        _ number: LockNumber, _ ids: [BufferID], _ until: Instant, _ open: OpenRequest, _ peer: Int
-    ) throws(Violation) {
-        try expect(world.lock(number) == nil, .locksExclude, "lock \(number.rawValue) was granted twice")
-        for lock in world.locks where !lock.isOver && !isCutOff(lock.peer) {
-            try expect(lock.peer != peer, .locksExclude, "a second lock for one client")
-            try expect(!lock.buffers.contains(where: ids.contains), .locksExclude, "two locks of one buffer")
-        }
-        for id in ids {
-            guard let buffer = world.buffer(id), !world.buffers[buffer].isEnded else {
-                throw Violation(.locksExclude, "a lock of what has ended")
-            }
-            try expect(isOver(moveBy: world.buffers[buffer].mover), .locksExclude, "a lock of a buffer that is moving")
-        }
-        for other in world.peers {
-            for earlier in other.open where earlier.label < open.label {
-                guard case .lock(let wanted, _, _) = earlier.request else { continue }
-                try expect(!wanted.contains(where: ids.contains), .locksInOrder, "an older ticket was passed over")
-            }
-        }
-        world.locks.append(
-            SeenLock(label: nextLabel(), number: number, peer: peer, buffers: ids, until: until))
+        guard let buffer = world.attachment(id).map({ world.attachments[$0].buffer }) else { return }
+        if world.buffers[buffer].isUncertain { return }
+        let expected = pending(buffer, usage).filter { !$0.isSuperseded }
+        try expect(
+            ids == expected.map(\.id), .waitsAreTrue, "a snapshot of \(ids.count) fences, not \(expected.count)")
+        let latched = world.buffers[buffer].latched(usage)
+        try expect(!ids.isEmpty || status == latched, .waitsAreTrue, "a snapshot says \(status), not \(latched)")
     }
 }
 

@@ -133,7 +133,7 @@ extension Chooser {
         case .share: return ask(owner(of: index), .share(id, share()))
         case .inspect: return ask(friend(of: index), .inspect(id, token: token))
         case .beginMove:
-            let peer = owner(of: index)
+            let peer = token == nil ? owner(of: index) : alivePeer()
             return ask(peer, .beginMove(id, generation(of: index), moveTerms(token, peer)))
         default: return ask(owner(of: index), .revoke(id, revokeTerms(index, token)))
         }

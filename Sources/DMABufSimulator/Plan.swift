@@ -22,6 +22,13 @@ package struct Plan: Sendable {
         for index in 0..<count { steps.append(Step(index: index, word: random.next())) }
     }
 
+    /// Of its steps only these.
+    package func keeping(_ indices: Set<Int>) -> Plan {
+        var plan = self
+        plan.steps = steps.filter { indices.contains($0.index) }
+        return plan
+    }
+
     /// Every second run is cramped, so that each limit is met.
     private static func limits(_ random: inout RandomWords) -> Limits {
         var limits = Limits()

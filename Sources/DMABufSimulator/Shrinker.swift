@@ -1,18 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Delta debugging: takes steps out of a failing run, in ever smaller pieces, as long as it breaks the same rule.
+/// Delta debugging: takes steps out of a failing run, in ever smaller pieces, as long as it fails in the same way.
 package struct Shrinker {
     package private(set) var plan: Plan
-    private let rule: Violation.Rule
-    private let stride: Int
-    private let tampering: Simulation.Tampering?
+    private let fails: (Plan) -> Bool
 
+    package init(_ plan: Plan, while fails: @escaping (Plan) -> Bool) {
+        self.plan = plan
+        self.fails = fails
+    }
+
+    /// As long as it breaks the same rule.
     package init(_ failure: Campaign.Failure, tampering: Simulation.Tampering? = nil) {
-        plan = failure.plan
-        rule = failure.violation.rule
-        // To the step, where the registry walks at all.
-        stride = min(1, failure.stride)
-        self.tampering = tampering
+        self.init(failure.plan) { plan in
+            // To the step, where the registry walks at all.
+            var simulation = Simulation(plan, stride: min(1, failure.stride), tampering: tampering)
+            do throws(Violation) {
+                try simulation.run()
+                return false
+            } catch {
+                return error.rule == failure.violation.rule
+            }
+        }
     }
 
     package mutating func shrink() {
@@ -35,15 +44,5 @@ package struct Shrinker {
             hasShrunk = true
         }
         return hasShrunk
-    }
-
-    private func fails(_ plan: Plan) -> Bool {
-        var simulation = Simulation(plan, stride: stride, tampering: tampering)
-        do throws(Violation) {
-            try simulation.run()
-            return false
-        } catch {
-            return error.rule == rule
-        }
     }
 }

@@ -7,6 +7,9 @@ package struct Simulation: Sendable {
     /// What stands between the rules and the checks: nothing, but in a test that shows that the checks can fail.
     package typealias Tampering = @Sendable (_ step: Int, [Effect]) -> [Effect]
 
+    /// Hears of each step, by its number, before it is taken: if it ends the process, this is what is left.
+    package typealias Watching = @Sendable (_ taken: Int) -> Void
+
     /// A step as it was carried out.
     package struct Record: Sendable {
         package var now: Instant
@@ -18,7 +21,7 @@ package struct Simulation: Sendable {
         package var effects: [Effect]
     }
 
-    package private(set) var checker = Checker()
+    package private(set) var checker: Checker
     package private(set) var records: [Record] = []
     package var peers: [ClientID] { checker.world.peers.map(\.id) }
     private let plan: Plan
@@ -29,13 +32,22 @@ package struct Simulation: Sendable {
     /// The registry's own walk over everything is made after every so many steps; 0 for never.
     private let stride: Int
     private let tampering: Tampering?
+    private let watching: Watching?
+    /// The step that is not taken any more.
+    private let fatal: Int?
 
-    package init(_ plan: Plan, stride: Int = 1, isRecording: Bool = false, tampering: Tampering? = nil) {
+    package init(
+        _ plan: Plan, stride: Int = 1, isRecording: Bool = false, stoppingBefore fatal: Int? = nil,
+        tampering: Tampering? = nil, watching: Watching? = nil
+    ) {
         self.plan = plan
+        self.fatal = fatal
+        self.watching = watching
         self.stride = stride
         self.isRecording = isRecording
         self.tampering = tampering
         registry = Registry(limits: plan.limits)
+        checker = Checker(plan.limits)
     }
 
     /// All steps, and then the end of everything.
@@ -78,8 +90,13 @@ package struct Simulation: Sendable {
 
     private mutating func take(_ act: Act, _ step: Int) throws(Violation) {
         checker.tally.steps += 1
-        checker.begin(act, step, at: now)
+        checker.begin(act, step, at: now, isLate: isDue)
         effects.removeAll()
+        watching?(checker.tally.steps)
+        if checker.tally.steps == fatal {
+            note(act, nil, nil)
+            throw Violation(.neverTraps, "the last step below does")
+        }
         var client: ClientID?
         var refusal: Refusal?
         switch act {

@@ -7,8 +7,11 @@ import DMABufScenario
 package struct Story {
     package let text: String
 
-    package init(_ plan: Plan, tampering: Simulation.Tampering? = nil) {
-        var simulation = Simulation(plan, isRecording: true, tampering: tampering)
+    package init(_ plan: Plan, stoppingBefore fatal: Int? = nil, tampering: Simulation.Tampering? = nil) {
+        // A walk on the way to the fatal step could end the process as well.
+        let stride = fatal == nil ? 1 : 0
+        var simulation = Simulation(
+            plan, stride: stride, isRecording: true, stoppingBefore: fatal, tampering: tampering)
         var verdict = "every rule held"
         do throws(Violation) { try simulation.run() } catch { verdict = "\(error.rule.rawValue): \(error.text)" }
         let lines =

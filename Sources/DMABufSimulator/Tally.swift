@@ -15,12 +15,17 @@ package struct Tally: Sendable {
     private var bounds = [Int](repeating: 0, count: Refusal.Bounded.allCases.count)
     private var aborts = [Int](repeating: 0, count: MoveAbort.kinds.count)
     package var steps = 0
+    /// The most grants that a ticket waited for, and how often a younger one overtook.
+    package var longestQueue = 0
+    package var overtaken = 0
 
     package init() {}
 
     /// Both together.
     mutating func add(_ other: Tally) {
         steps += other.steps
+        longestQueue = max(longestQueue, other.longestQueue)
+        overtaken += other.overtaken
         for index in requests.indices { requests[index] += other.requests[index] }
         for index in answers.indices { answers[index] += other.answers[index] }
         for index in refusals.indices { refusals[index] += other.refusals[index] }
@@ -93,6 +98,9 @@ package struct Tally: Sendable {
     package var lines: [String] {
         tables.map { table in
             "\(table.title): " + table.rows.map { "\($0.0) \($0.1)" }.joined(separator: ", ")
-        }
+        } + [
+            "locks: \(overtaken) younger tickets overtook; a ticket waited for at most \(longestQueue) grants, "
+                + "and never for more than were before it"
+        ]
     }
 }

@@ -14,12 +14,16 @@ package struct Violation: Error, Sendable {
         case fencesEnd = "a fence ends once, by its deadline, and with its promiser"
         case waitsEnd = "nobody waits without an end"
         case waitsAreTrue = "a wait tells the truth"
+        case accessesHold = "an access is to what is live and was attached for, and a lost one says so"
+        case revokesHold = "a revocation reaches what it says, and whom it was meant for"
+        case livesAsKept = "a buffer lives as long as it is kept, and no longer"
         case releasedOnce = "memory is released once, when nobody is left"
         case copiesPair = "a copy is started once and ends once"
         case fairShares = "nobody is refused what is in its share"
         case pagesTell = "whoever may begin an access by its page may begin it by asking"
         case ledgersBalance = "ledgers balance, and are zero at the end"
         case consistent = "the registry is consistent in itself"
+        case neverTraps = "no step ends the process"
     }
 
     package var rule: Rule

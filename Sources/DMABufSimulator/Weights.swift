@@ -33,9 +33,19 @@ struct Weights: Sendable {
 
     init(_ random: inout RandomWords) {
         var sum = 0
+        let isCalm = random.oneIn(2)
         for choice in Choice.allCases {
-            sum += choice.weight * Self.bend(choice, &random)
+            sum += choice.weight * (isCalm ? Self.calm(choice, &random) : Self.bend(choice, &random))
             sums.append(sum)
+        }
+    }
+
+    /// Few come and go, so that those who are there get far with each other.
+    private static func calm(_ choice: Choice, _ random: inout RandomWords) -> Int {
+        switch choice {
+        case .connect, .register: random.below(2)
+        case .die, .withdraw: random.oneIn(3) ? 1 : 0
+        default: bend(choice, &random)
         }
     }
 

@@ -15,6 +15,8 @@ package struct World: Sendable {
     /// Looks at a count that the server owes.
     var looks: [Look] = []
     var copies: [Copy] = []
+    /// Who was asked in which step to let go, and did not answer.
+    var silent: [(label: UInt64, id: AttachmentID)] = []
     var nextInode: UInt64 = 100
     var nextRequest: UInt64 = 1
 
@@ -44,6 +46,12 @@ struct OpenRequest: Sendable {
     var number: RequestNumber
     var request: Request
     var asked: Instant
+    /// Of a lock: the older tickets for one of its buffers when it was asked for, and the locks of one granted since.
+    var ahead = 0
+    var grants = 0
+    /// Of a wait that has begun: the order of the first fence that it does not name, and how those it names have ended.
+    var before: Int?
+    var merged = FenceStatus.ok
 }
 
 struct SeenBuffer: Sendable {
@@ -52,14 +60,30 @@ struct SeenBuffer: Sendable {
     var owner: Int
     var kept: Kept
     var byteCount: UInt64
+    /// One per generation.
+    var backings: [Backing]
     var generation = Generation.first
+    var isWithdrawn = false
+    /// A dead client's device may still be writing.
+    var isSuspect = false
+    var latches = [SeenLatch](repeating: SeenLatch(), count: 4)
+    var endings = 0
+    var nextOrder = 1
+    /// Two things ended in one step in an order that cannot be seen, so how its fences ended is not known any more.
+    var isUncertain = false
     var mover: Int?
+    /// The token whose right it is moved with.
+    var lender: TokenID?
+    /// Its move is said to have ended with that token.
+    var lostLender = false
     /// Whose move is over, and who has not been told.
     var untold: Int?
     var isReadyToCopy = false
     /// What the server's word shows, once it shows anything; each renewal is a new stamp.
     var published: Published?
     var stamp = 0
+    /// The server copies.
+    var isServers = false
     var isEnded = false
     var shares: [Share] = []
     var released: [Generation] = []
@@ -72,8 +96,12 @@ struct SeenAttachment: Sendable {
     var peer: Int
     var isOver = false
     var state = AttachmentState.ok
+    /// The step in which it died.
+    var diedAt: UInt64?
+    var access = Access.readWrite
+    var generation = Generation.first
+    var lease: Instant?
     var accesses = 0
-    var generation: Generation
     /// It counts its accesses in a word.
     var hasWord = false
     /// What the word said since the last decision.
@@ -82,7 +110,19 @@ struct SeenAttachment: Sendable {
     var stamp: Int?
     /// It has been told that its generation is old.
     var wasToldToFollow = false
+    /// Accesses that were cut off, whose ends are still to come.
+    var lost = 0
+    /// At most so many slots, and at least.
     var reserved = 0
+    var surelyReserved = 0
+    /// Revoked by someone, so that it does not map again before it is restored.
+    var isBarred = false
+    var question: Question?
+    var rights: Rights = []
+    /// The token that it took.
+    var token: TokenID?
+    /// That token has ended, or its lease.
+    var isCondemned = false
     /// Told that its buffer moves, and not yet how that ended.
     var awaitsMove = false
 }
@@ -94,6 +134,11 @@ struct SeenFence: Sendable {
     var peer: Int?
     var kind = FenceTerms.Kind.syncFile
     var timeline: UInt32?
+    var point: UInt64 = 0
+    var usage = Usage.kernel
+    var order = 0
+    /// A newer one has its slot; someone has named it and still waits.
+    var isSuperseded = false
     var end: Instant?
     var hasEnded = false
     var isDropped = false
@@ -116,6 +161,7 @@ struct SeenToken: Sendable {
     var rights: Rights
     var parent: TokenID?
     var uses: UInt32?
+    var end: Instant?
 }
 
 struct Look: Hashable, Sendable {

@@ -77,9 +77,32 @@ public struct ChildProcess: ~Copyable, Sendable {
 
     /// Waits for the end and passes on the signals that arrive here: the child ends as if they had been sent to it.
     public borrowing func wait(forwarding signals: borrowing SignalFD) throws(Errno) -> Ending {
+        let poller = try poller(with: signals)
+        while true {
+            if let ending = try wait(poller, forwarding: signals) { return ending }
+        }
+    }
+
+    /// As above; nil as soon as `other` is readable.
+    public borrowing func wait(
+        forwarding signals: borrowing SignalFD, unless other: borrowing Descriptor
+    ) throws(Errno) -> Ending? {
+        let poller = try poller(with: signals)
+        try poller.add(other, token: 2)
+        return try wait(poller, forwarding: signals)
+    }
+
+    private borrowing func poller(with signals: borrowing SignalFD) throws(Errno) -> Poller {
         let poller = try Poller()
         try poller.add(pidfd.descriptor, token: 0)
         try poller.add(signals.descriptor, token: 1)
+        return poller
+    }
+
+    /// nil when there is something else to look at.
+    private borrowing func wait(
+        _ poller: borrowing Poller, forwarding signals: borrowing SignalFD
+    ) throws(Errno) -> Ending? {
         while true {
             switch try poller.next(until: .after(.seconds(3600))) {
             case 0:
@@ -96,10 +119,13 @@ public struct ChildProcess: ~Copyable, Sendable {
                         guard error == .noSuchProcess else { throw error }
                     }
                 }
-            default: continue
+            default: return nil
             }
         }
     }
+
+    /// Its pidfd, for a fence that ends with it; the caller owns it.
+    public borrowing func duplicatePidFD() throws(Errno) -> Descriptor { try pidfd.descriptor.duplicate() }
 
     private borrowing func reap() throws(Errno) -> Ending {
         var status: CInt = 0

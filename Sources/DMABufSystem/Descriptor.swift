@@ -70,7 +70,7 @@ extension Descriptor {
     ///
     /// The corresponding C function is `open`.
     public static func open(_ path: String, _ access: OpenAccess = .readWrite) throws(Errno) -> Descriptor {
-        Descriptor(adopting: try valueOrErrno { unsafe Glibc.open(path, access.flags | O_CLOEXEC, 0o644) })
+        Descriptor(adopting: try valueOrErrno { unsafe Glibc.open(path, access.flags | O_CLOEXEC, access.mode) })
     }
 
     /// Whether it was opened to read and write.
@@ -134,14 +134,19 @@ public enum OpenAccess: Sendable {
     case readOnly, readWrite
     /// Write only, made if it is missing, emptied if it is there.
     case create
+    /// Write only, a new file that only this user may open; `fileExists` if anything is there, a link included.
+    case createPrivate
 
     var flags: CInt {
         switch self {
         case .readOnly: O_RDONLY
         case .readWrite: O_RDWR
         case .create: O_WRONLY | O_CREAT | O_TRUNC
+        case .createPrivate: O_WRONLY | O_CREAT | O_EXCL
         }
     }
+
+    var mode: mode_t { self == .createPrivate ? 0o600 : 0o644 }
 }
 
 /// What an open file is, as the kernel counts it: `st_dev` and `st_ino`.

@@ -24,6 +24,11 @@ public enum Folder {
         try nothingOrErrno { unsafe mkdir(path, mode) }
     }
 
+    /// Removes a folder that is empty; leaves any other alone.
+    ///
+    /// The corresponding C function is `rmdir`.
+    public static func remove(_ path: String) { unsafe rmdir(path) }
+
     /// As `names`, and an error where it cannot be read.
     public static func readableNames(_ path: String) throws(Errno) -> [String] {
         guard let folder = unsafe opendir(path) else { throw Errno(rawValue: errno) }
@@ -64,6 +69,18 @@ public enum Sysfs {
 }
 
 extension Descriptor {
+    /// Reads into `range` of `bytes` and says how many came; none at the end of the file.
+    ///
+    /// The corresponding C function is `read`.
+    public borrowing func read(into bytes: inout MutableRawSpan, _ range: Range<Int>) throws(Errno) -> Int {
+        precondition(range.lowerBound >= 0 && range.upperBound <= bytes.byteCount, "no room for \(range)")
+        let number = self.number
+        return try unsafe bytes.withUnsafeMutableBytes { (space) throws(Errno) in
+            guard let start = space.baseAddress, !range.isEmpty else { return 0 }
+            return try valueOrErrno { unsafe Glibc.read(number, start + range.lowerBound, range.count) }
+        }
+    }
+
     /// Reads to the end, but at most `limit` bytes.
     ///
     /// The corresponding C function is `read`.
@@ -74,7 +91,7 @@ extension Descriptor {
         while bytes.count < limit {
             let want = min(chunk.count, limit - bytes.count)
             let count = try valueOrErrno { () -> Int in
-                unsafe chunk.withUnsafeMutableBytes { unsafe read(number, $0.baseAddress!, want) }
+                unsafe chunk.withUnsafeMutableBytes { unsafe Glibc.read(number, $0.baseAddress!, want) }
             }
             if count == 0 { break }
             bytes.append(contentsOf: chunk.prefix(count))

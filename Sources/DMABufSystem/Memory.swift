@@ -3,6 +3,21 @@
 import Glibc
 public import SystemPackage
 
+extension MutableRawSpan {
+    /// Copies `bytes` to `offset`, where they must have room.
+    ///
+    /// The corresponding C function is `memmove`.
+    public mutating func store(_ bytes: RawSpan, at offset: Int) {
+        precondition(offset >= 0 && bytes.byteCount <= byteCount - offset, "\(bytes.byteCount) bytes at \(offset)")
+        guard bytes.byteCount > 0 else { return }
+        unsafe withUnsafeMutableBytes { target in
+            unsafe bytes.withUnsafeBytes { source in
+                _ = unsafe memmove(target.baseAddress! + offset, source.baseAddress!, source.count)
+            }
+        }
+    }
+}
+
 /// A shared mapping of a descriptor into this process, unmapped when the value ends.
 ///
 /// The corresponding C functions are `mmap` and `munmap`. Only for memory that cannot shrink (a dma-buf, a memfd sealed

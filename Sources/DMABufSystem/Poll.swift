@@ -34,4 +34,28 @@ public enum Poll {
             }
         }
     }
+
+    /// As above; also empty as soon as `stop` is readable.
+    public static func wait(
+        _ descriptor: borrowing Descriptor, for events: Events, until deadline: Deadline,
+        unless stop: borrowing Descriptor
+    ) throws(Errno) -> Events {
+        while true {
+            var entries: [2 of pollfd] = [
+                pollfd(fd: descriptor.number, events: events.rawValue, revents: 0),
+                pollfd(fd: stop.number, events: Int16(POLLIN), revents: 0),
+            ]
+            var timeout = deadline.timespecRemaining
+            do throws(Errno) {
+                try nothingOrErrno(retryOnInterrupt: false) {
+                    unsafe withUnsafeMutableBytes(of: &entries) {
+                        unsafe dmabuf_ppoll($0.baseAddress!.assumingMemoryBound(to: pollfd.self), 2, &timeout)
+                    }
+                }
+                return entries[1].revents != 0 ? [] : Events(rawValue: entries[0].revents)
+            } catch {
+                guard error == .interrupted else { throw error }
+            }
+        }
+    }
 }

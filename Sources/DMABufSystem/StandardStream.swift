@@ -23,6 +23,11 @@ public enum StandardStream: Sendable {
         _ = stream.release()
     }
 
+    /// Whether a person may be watching.
+    ///
+    /// The corresponding C function is `isatty`.
+    public var isTerminal: Bool { isatty(self == .output ? 1 : 2) == 1 }
+
     /// What a program does first, before it opens anything. A standard stream that is closed becomes `/dev/null`: else the
     /// next file opened would take its number, and be written to. SIGPIPE is an error instead. SIGCHLD is as at the start of
     /// a session: ignored, it would lose the status of every child.

@@ -71,6 +71,17 @@ extension UnixSocket {
         } catch { return try Self.outcome(of: error) }
     }
 
+    /// As above, and once: the queue of a peer that does not read is made longer for a last word, which it finds behind all
+    /// that it has left unread.
+    ///
+    /// The corresponding C call is `setsockopt(SO_SNDBUF)`, which doubles what it is told.
+    public borrowing func trySendLast(_ bytes: Span<UInt8>) throws(Errno) -> SendOutcome {
+        let outcome = try trySend(bytes)
+        guard outcome == .wouldBlock else { return outcome }
+        setOption(descriptor.number, SO_SNDBUF, try integerOption(descriptor.number, SO_SNDBUF))
+        return try trySend(bytes)
+    }
+
     private static func outcome(of error: Errno) throws(Errno) -> SendOutcome {
         guard error == .resourceTemporarilyUnavailable || error == .tooManyReferences else { throw error }
         return .wouldBlock

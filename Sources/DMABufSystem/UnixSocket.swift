@@ -11,6 +11,7 @@ public import SystemPackage
 /// | `pair`                  | `socketpair`                          |
 /// | `connect`               | `socket`, `connect`                   |
 /// | `send`, `trySend`       | `sendmsg` with `SCM_RIGHTS`           |
+/// | `trySendLast`           | the same, and `setsockopt(SO_SNDBUF)` |
 /// | `receive`, `tryReceive` | `recvmsg` with `MSG_CMSG_CLOEXEC`     |
 /// | `unreadBytes`           | `ioctl(SIOCOUTQ)`                     |
 /// | `peer`                  | `getsockopt(SO_PEERCRED)`             |
@@ -118,7 +119,7 @@ func integerOption(_ number: CInt, _ option: CInt) throws(Errno) -> CInt {
 /// `SO_PASSPIDFD`, Linux 6.5: newer than Debian 12's headers. Older kernels answer an error, which says the same.
 private let soPassPIDFD: CInt = 76
 
-private func setOption(_ number: CInt, _ option: CInt, _ value: CInt) {
+func setOption(_ number: CInt, _ option: CInt, _ value: CInt) {
     var value = value
     unsafe setsockopt(number, SOL_SOCKET, option, &value, socklen_t(MemoryLayout<CInt>.size))
 }

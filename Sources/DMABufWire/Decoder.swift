@@ -42,6 +42,9 @@ extension Message {
         case .register: self = .register(try reader.read())
         case .commitMove: self = .commitMove(try reader.read())
         case .allocate: self = .allocate(try reader.read())
+        case .stats: self = .stats
+        case .statistics:
+            self = .statistics(try reader.readCounted(Statistic.limit, field: "figure count"))
         case .order: self = .order(try reader.read())
         case .made: self = .made(try reader.read())
         case .attached: self = .granted(try Grant(isMapped: false, hasWord: false, from: &reader))

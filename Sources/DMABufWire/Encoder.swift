@@ -40,6 +40,8 @@ extension Message {
         case .register(let buffer): writer.write(buffer)
         case .commitMove(let next): writer.write(next)
         case .allocate(let allocation): writer.write(allocation)
+        case .stats: break
+        case .statistics(let figures): writer.write(counted: figures, limit: Statistic.limit)
         case .order(let order): writer.write(order)
         case .made(let memories): writer.write(memories)
         case .request(let request): request.write(to: &writer)

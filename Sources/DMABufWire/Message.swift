@@ -21,6 +21,8 @@ public enum Message: Equatable, Sendable {
     case register(NewBuffer)
     case commitMove(NewGeneration)
     case allocate(Allocation)
+    case stats
+    case statistics([Statistic])
     /// Every other request, as the rules have it. Its tokens are secrets here, and hashes in the rules.
     case request(Request)
     case granted(Grant)

@@ -18,6 +18,7 @@ public enum Opcode: UInt16, CaseIterable, Sendable {
     case inspect = 0x0112
     case list = 0x0113
     case allocate = 0x0114
+    case stats = 0x0115
     case name = 0x0120
     case share = 0x0121
     case lookup = 0x0122
@@ -59,6 +60,7 @@ public enum Opcode: UInt16, CaseIterable, Sendable {
     case registered = 0x8110
     case inspected = 0x8112
     case listed = 0x8113
+    case statistics = 0x8115
     case found = 0x8122
     case tokenWithdrawn = 0x8131
     case attached = 0x8140
@@ -108,6 +110,8 @@ extension Message {
         case .register: .register
         case .commitMove: .commitMove
         case .allocate: .allocate
+        case .stats: .stats
+        case .statistics: .statistics
         case .order: .order
         case .made: .made
         case .request(let request): request.opcode

@@ -3,7 +3,6 @@
 import DMABuf
 import DMABufModel
 import DMABufSystem
-import SystemPackage
 
 /// A buffer on its way to a command: descriptors from number 3 on, described by its environment (see PROTOCOL.md).
 struct BufferEnvironment: ~Copyable {
@@ -39,29 +38,21 @@ struct BufferEnvironment: ~Copyable {
     ].map { "DMABUF_\($0)=" }
 
     /// This process's environment with ours in place of any description that was there.
-    private var environment: [CommandWord] {
+    var environment: [CommandWord] {
         OwnProcess.environment.filter { entry in !Self.names.contains { entry.hasPrefix($0) } }
             + variables.sorted { $0.key < $1.key }.map { CommandWord("\($0.key)=\($0.value)") }
     }
 
     /// Runs a command with the buffer and waits for its end; the status is its own. Only its terminal's signals and
     /// those sent to it end it: this process stays until then.
-    func run(_ command: [CommandWord]) throws(DMABufError) -> Int32 {
-        do throws(Errno) {
-            let signals = try SignalFD([.terminate, .hangUp, .interrupt, .quit, .user1, .user2])
-            let child = try ChildProcess(command, environment: environment, descriptors: descriptors)
-            return try child.wait(forwarding: signals).status
-        } catch {
-            let name = command[0].description.escapedForDisplay
-            switch error {
-            case .noSuchFileOrDirectory, .notDirectory:
-                note("cannot run \(name): \(error)")
-                return Status.notFound
-            case .permissionDenied, .execFormatError, .isDirectory:
-                note("cannot run \(name): \(error)")
-                return Status.notExecutable
-            default: throw .system("run \(name)", error)
-            }
-        }
+    func run(_ command: [CommandWord]) throws -> Int32 {
+        let signals = try signalsForCommands()
+        let child = try start(command, environment: environment, descriptors: descriptors)
+        return try waitForEnd(of: child, signals)
+    }
+
+    /// As above, as a client of the registry.
+    func attend(_ command: [CommandWord]) throws -> AttendedCommand {
+        try AttendedCommand(command, environment: environment, descriptors: descriptors)
     }
 }

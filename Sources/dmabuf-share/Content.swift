@@ -14,15 +14,23 @@ extension DescribedBuffer {
             return
         }
         let file = try opening(source, .readOnly)
+        var progress = Progress("filling", of: description.byteCount)
+        defer { progress.end() }
         for buffer in memory {
-            let content = try reading(source, file, limit: Int(buffer.byteCount))
-            try buffer.write { bytes in
-                for (offset, byte) in content.enumerated() {
-                    bytes.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
+            let result = try buffer.write { bytes in
+                Result { () throws(Errno) in
+                    var start = 0
+                    while start < bytes.byteCount {
+                        let count = try file.read(into: &bytes, start..<min(start + Self.chunk, bytes.byteCount))
+                        if count == 0 { return }
+                        start += count
+                        progress.add(count)
+                    }
                 }
             }
+            if case .failure(let error) = result { throw .system("read \(source.escapedForDisplay)", error) }
         }
-        guard try reading(source, file, limit: 1).isEmpty else {
+        guard try isAtEnd(source, file) else {
             throw DMABufError(.invalid, "\(source.escapedForDisplay) is larger than the buffer")
         }
     }
@@ -39,12 +47,49 @@ extension DescribedBuffer {
     /// Copies all described bytes into a file.
     func copy(to path: String) throws(DMABufError) {
         let file = try opening(path, .create)
+        var progress = Progress("writing", of: description.byteCount)
+        defer { progress.end() }
         for (buffer, size) in zip(memory, description.sizes) {
             let result = try buffer.read { bytes in
-                Result { () throws(Errno) in try file.writeAll(bytes.extracting(first: Int(size))) }
+                Result { () throws(Errno) in
+                    for part in Self.parts(of: Int(size)) {
+                        try file.writeAll(bytes.extracting(part))
+                        progress.add(part.count)
+                    }
+                }
             }
             if case .failure(let error) = result { throw .system("write \(path.escapedForDisplay)", error) }
         }
+    }
+
+    /// Copies all memory into another buffer's of the same sizes, for as long as `goesOn` says so; false if it did not
+    /// come to the end.
+    func copy(into target: DescribedBuffer, while goesOn: () -> Bool) throws(DMABufError) -> Bool {
+        var progress = Progress("copying", of: memory.reduce(0) { $0 + $1.byteCount })
+        defer { progress.end() }
+        for (old, new) in zip(memory, target.memory) {
+            let result = try old.read { source in
+                Result { () throws(DMABufError) in
+                    try new.write { bytes in
+                        for part in Self.parts(of: source.byteCount) {
+                            guard goesOn() else { return false }
+                            bytes.store(source.extracting(part), at: part.lowerBound)
+                            progress.add(part.count)
+                        }
+                        return true
+                    }
+                }
+            }
+            guard try result.get() else { return false }
+        }
+        return true
+    }
+
+    /// So much at a time takes a moment and no more.
+    private static let chunk = 1 << 20
+
+    private static func parts(of byteCount: Int) -> some Sequence<Range<Int>> {
+        stride(from: 0, to: byteCount, by: chunk).lazy.map { $0..<min($0 + chunk, byteCount) }
     }
 }
 
@@ -72,9 +117,9 @@ private func opening(_ path: String, _ access: OpenAccess) throws(DMABufError) -
     }
 }
 
-private func reading(_ path: String, _ file: borrowing Descriptor, limit: Int) throws(DMABufError) -> [UInt8] {
+private func isAtEnd(_ path: String, _ file: borrowing Descriptor) throws(DMABufError) -> Bool {
     do throws(Errno) {
-        return try file.readAll(limit: limit)
+        return try file.readAll(limit: 1).isEmpty
     } catch {
         throw .system("read \(path.escapedForDisplay)", error)
     }

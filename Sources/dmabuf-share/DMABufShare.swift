@@ -26,7 +26,8 @@ struct DMABufShare: ParsableCommand {
         subcommands: [
             DemoCommand.self, DoctorCommand.self, DevicesCommand.self, ExportCommand.self, SendCommand.self,
             ReceiveCommand.self, InspectCommand.self, ServeCommand.self, ShareCommand.self, ListCommand.self,
-            ShowCommand.self, AttachCommand.self, ReadCommand.self, WriteCommand.self, RemoveCommand.self,
-            WorkerCommand.self, DemoRoleCommand.self,
+            ShowCommand.self, AttachCommand.self, ReadCommand.self, WriteCommand.self, MoveCommand.self,
+            RevokeCommand.self, RestoreCommand.self, FenceCommand.self, LockCommand.self, TokenCommand.self,
+            WatchCommand.self, RemoveCommand.self, StatsCommand.self, WorkerCommand.self, DemoRoleCommand.self,
         ])
 }

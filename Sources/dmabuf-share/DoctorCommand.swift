@@ -51,7 +51,9 @@ struct DoctorReport: Report {
     }
 
     init(_ diagnosis: Diagnosis) {
-        checks = diagnosis.checks.map { Check(id: $0.id, ok: $0.ok, why: $0.why, remedy: $0.remedy) }
+        checks = (diagnosis.checks + RegistryFindings.find()).map {
+            Check(id: $0.id, ok: $0.ok, why: $0.why, remedy: $0.remedy)
+        }
         real = diagnosis.real
     }
 

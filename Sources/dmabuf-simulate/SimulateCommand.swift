@@ -2,9 +2,13 @@
 
 import ArgumentParser
 import DMABufSimulator
+import DMABufSystem
 import SystemPackage
 
 /// Runs the registry's rules against a random world, and says whether they held.
+///
+/// The runs are made in a process of their own, which this one watches: a rule that traps ends that one alone, and is
+/// reported and shrunk like one that does not hold.
 @main
 struct SimulateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -29,11 +33,33 @@ struct SimulateCommand: ParsableCommand {
     @Flag(help: "Say nothing but the last line.")
     var quiet = false
 
+    @Flag(help: .hidden)
+    var watched = false
+
+    /// One run, and of its steps only some.
+    @Option(help: .hidden)
+    var replay: Int?
+
+    @Option(help: .hidden)
+    var keeping = ""
+
     mutating func run() throws {
-        var campaign = Campaign(seed: seed, steps: steps, stride: walkEvery)
+        let campaign = Campaign(seed: seed, steps: steps, stride: walkEvery)
+        if let replay {
+            try self.replay(campaign.plan(ofRun: replay))
+        } else if watched {
+            try run(campaign, reporting: Progress())
+        } else {
+            try watch(campaign)
+        }
+    }
+
+    private func run(_ campaign: Campaign, reporting progress: Progress) throws {
+        var campaign = campaign
         let clock = ContinuousClock()
         let start = clock.now
         while campaign.runs < runs {
+            progress.note(campaign.runs + 1)
             if let failure = campaign.next() {
                 try report(failure, campaign.runs)
                 printLast(campaign, violations: 1, clock.now - start)
@@ -59,15 +85,15 @@ struct SimulateCommand: ParsableCommand {
         print("violated in run \(run) (seed \(seed)): \(failure.violation.rule.rawValue): \(failure.violation.text)")
         var shrinker = Shrinker(failure)
         shrinker.shrink()
-        let story = Story(shrinker.plan)
-        if let shrinkTo {
-            let file = try FileDescriptor.open(
-                FilePath(shrinkTo), .writeOnly, options: [.create, .truncate],
-                permissions: [.ownerReadWrite, .groupRead, .otherRead])
-            _ = try file.closeAfter { try file.writeAll(story.text.utf8) }
-            print("shrunk to \(shrinker.plan.steps.count) steps: \(shrinkTo)")
-        } else {
-            print(story.text)
-        }
+        try tell(Story(shrinker.plan), shrinker.plan)
+    }
+
+    func tell(_ story: Story, _ plan: Plan) throws {
+        guard let shrinkTo else { return print(story.text) }
+        let file = try FileDescriptor.open(
+            FilePath(shrinkTo), .writeOnly, options: [.create, .truncate],
+            permissions: [.ownerReadWrite, .groupRead, .otherRead])
+        _ = try file.closeAfter { try file.writeAll(story.text.utf8) }
+        print("shrunk to \(plan.steps.count) steps: \(shrinkTo)")
     }
 }

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of the registry in PROTOCOL.md, with the standard library alone.
 
-    registry.py [--socket PATH] [--secret HEX] COMMAND ... [, COMMAND ...]
-    registry.py [--socket PATH] -                one command a line from standard input
+    registry.py [--socket PATH] [--secret HEX] [--uid UID] COMMAND ... [, COMMAND ...]
+    registry.py [...] -                          one command a line from standard input
     registry.py fixtures FILE ...                what is wrong with these messages
 
 One command for each request, and a few of its own (`registry.py --help`). Everything that comes is a line of JSON. `@` in place
-of an argument is what the latest answer said under that name, `@NAME` what it said under another. See README.md.
+of an argument is what the latest answer said under that name, `@NAME` what it said under another; a command that ends in `&` is
+not waited for. See README.md.
 """
 
 import argparse
@@ -102,18 +103,6 @@ class Registry:
     def request(self, name, descriptors=(), /, **values):
         return self.answer(self.ask(name, descriptors, **values))
 
-    def notice(self, patience=None):
-        """The next notice, or None."""
-        deadline = time.monotonic() + (self.patience if patience is None else patience)
-        while not self.notices:
-            try:
-                self.take(deadline)
-            except Ended as end:
-                if end.reason != "deadline":
-                    raise
-                return None
-        return self.notices.popleft()
-
     def take(self, deadline):
         """Puts one message where it belongs."""
         message, descriptors = self.receive(deadline)
@@ -182,12 +171,28 @@ def close_all(descriptors):
 # MARK: Descriptors of one's own
 
 
-def make_memfd(size, content=b""):
+def make_memfd(size, content=b"", sealed=True):
     descriptor = os.memfd_create("registry.py", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(descriptor, size)
     os.pwrite(descriptor, content[:size], 0)
-    fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    if sealed:
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
     return descriptor
+
+
+def make_fence(kind, pid):
+    """A sync_file is a driver's to make: an eventfd goes in its place, and must be refused."""
+    return os.pidfd_open(pid) if kind == "pidfd" else os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+
+def mapped(descriptor):
+    size = os.lseek(descriptor, 0, os.SEEK_END)
+    return mmap.mmap(descriptor, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+
+
+def contents(descriptor):
+    with mapped(descriptor) as view:
+        return view[:]
 
 
 def describe(arguments):
@@ -231,13 +236,16 @@ class Commands:
         for name, opcode in wire.REQUESTS.items():
             if opcode != JOIN:
                 self.add_request(name, wire.MESSAGES[opcode])
-        watch = self.commands.add_parser("watch", help="prints notices for so many seconds, or to the end")
-        watch.add_argument("seconds", type=float, nargs="?")
+        watch = self.commands.add_parser("watch", help="prints what comes for so many seconds, or for a day")
+        watch.add_argument("seconds", type=float, nargs="?", default=86400.0)
+        until = self.commands.add_parser("until", help="prints what comes until this notice has")
+        until.add_argument("notice")
         self.commands.add_parser("signal", help="ends the latest fence")
         peek = self.commands.add_parser("peek", help="the first bytes of the latest memory")
         peek.add_argument("count", type=int, nargs="?", default=16)
         poke = self.commands.add_parser("poke", help="writes text to its beginning")
         poke.add_argument("text")
+        self.commands.add_parser("drop", help="closes the latest memory")
 
     def add_request(self, name, layout):
         parser = self.commands.add_parser(name, help=f"answered with {layout.answer}")
@@ -246,6 +254,10 @@ class Commands:
             parser.add_argument("--memfd", type=int, action="append", metavar="BYTES")
             parser.add_argument("--image", metavar="WxH:FOURCC")
             parser.add_argument("--content", default="", metavar="TEXT")
+            parser.add_argument("--copy", action="store_true", help="memory like the latest, with its content")
+            parser.add_argument("--unsealed", action="store_true", help="memory that could shrink")
+        if "fence" in [field.key for field in fields] or wire.FENCE_KIND in fields:
+            parser.add_argument("--pid", type=int, default=os.getpid(), help="whose end a pidfd is")
         for field in fields:
             if isinstance(field, wire.Items) and field.key == "fence":
                 parser.add_argument("--fence", action="store_true")
@@ -263,7 +275,7 @@ class Commands:
         def number(text):
             return duration(text) if getattr(field, "unit", "") == " ns" else int(text, 0)
 
-        convert = str if isinstance(field, (wire.Id, wire.Text, wire.Choice)) else number
+        convert = str if isinstance(field, (wire.Id, wire.Text, wire.Choice, wire.Fourcc)) else number
         if isinstance(field, wire.Bits):
             def convert(text):
                 return [name for name in text.split("+") if name]
@@ -282,90 +294,123 @@ class Commands:
             raise argparse.ArgumentTypeError(f"nothing was said about {text[1:] or key}")
         return self.latest[text[1:] or key]
 
-    def values(self, arguments):
-        """A request's values and descriptors; those that it makes are the caller's."""
+    def values(self, arguments, latest_memory):
+        """A request's values and descriptors, of which a fence is the last; they are the caller's."""
         values, descriptors = dict(vars(arguments)), []
         if "memfd" in values:
+            old = [contents(memory) for memory in latest_memory] if arguments.copy else []
+            arguments.memfd = [len(content) for content in old] or arguments.memfd
             values |= describe(arguments)
-            descriptors += [make_memfd(size, arguments.content.encode()) for size in values["memories"]]
-        if arguments.command == "addFence" or values.get("fence"):
-            descriptors.append(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+            for index, size in enumerate(values["memories"]):
+                content = old[index] if old else arguments.content.encode()
+                descriptors.append(make_memfd(size, content, not arguments.unsealed))
+        if has_fence(arguments):
+            descriptors.append(make_fence(arguments.kind, arguments.pid))
         if "fence" in values:
             terms = {term.key: values[term.key] for term in wire.TERMS if term.key}
             values["fence"] = [terms] if values["fence"] else []
         return values, descriptors
 
 
+def has_fence(arguments):
+    return arguments.command == "addFence" or getattr(arguments, "fence", False)
+
+
 class Session:
     def __init__(self, registry):
         self.registry, self.commands, self.status = registry, Commands(), 0
-        self.memory, self.fence = None, None
+        self.memory, self.fence = [], None
+        self.asked, self.told = {}, []  # commands without an answer; notices that nobody waited for
         self.commands.latest |= registry.joined
         self.show("joined", registry.joined)
 
     def show(self, name, values, /, **others):
         print(json.dumps({"answer": name, **others, **values}), flush=True)
 
-    def show_notices(self):
-        while self.registry.notices:
-            notice = self.registry.notices.popleft()
-            print(json.dumps({"notice": notice.name, **notice.values}), flush=True)
-
     def run(self, words):
-        arguments = self.commands.parser.parse_args(words)
-        own = {"watch": self.watch, "signal": self.signal, "peek": self.peek, "poke": self.poke}
-        own.get(arguments.command, self.request)(arguments)
-        self.show_notices()
+        waits = words[-1] != "&"
+        arguments = self.commands.parser.parse_args(words if waits else words[:-1])
+        own = {"watch": self.watch, "until": self.until, "signal": self.signal, "peek": self.peek, "poke": self.poke,
+               "drop": self.drop}
+        if arguments.command in own:
+            return own[arguments.command](arguments)
+        serial = self.request(arguments)
+        if waits:
+            self.wait_for({serial})
+
+    def wait_for(self, serials):
+        deadline = time.monotonic() + PATIENCE
+        while not serials.isdisjoint(self.asked):
+            self.take(deadline)
 
     def request(self, arguments):
-        values, descriptors = self.commands.values(arguments)
+        values, descriptors = self.commands.values(arguments, self.memory)
         try:
-            message, received = self.registry.request(arguments.command, descriptors, **values)
+            serial = self.registry.ask(arguments.command, descriptors, **values)
         finally:
-            if arguments.command == "addFence" or values.get("fence"):
+            if has_fence(arguments):
                 self.fence = descriptors.pop()
             close_all(descriptors)
+        self.asked[serial] = arguments.command
+        return serial
+
+    def take(self, deadline):
+        """The next message, which is shown."""
+        self.registry.take(deadline)
+        while self.registry.notices:
+            notice = self.registry.notices.popleft()
+            self.told.append(notice)
+            print(json.dumps({"notice": notice.name, **notice.values}), flush=True)
+        for serial in list(self.registry.answers):
+            self.answered(self.asked.pop(serial), *self.registry.answer(serial))
+
+    def answered(self, command, message, received):
         self.commands.latest |= {key: value for key, value in message.values.items() if key != "status"}
-        self.commands.latest |= {"memory": received} if received else {}
         if received:
-            close_all(self.memory or [])
+            close_all(self.memory)
             self.memory = received
         if message.name in RULED_OUT:
             self.status = 4
-        self.show_notices()  # they came before
-        self.show(message.name, message.values, to=arguments.command)
+        self.show(message.name, message.values, to=command)
 
     def watch(self, arguments):
-        deadline = None if arguments.seconds is None else time.monotonic() + arguments.seconds
-        while deadline is None or time.monotonic() < deadline:
-            self.show_notices()
-            left = 3600 if deadline is None else max(0, deadline - time.monotonic())
-            if notice := self.registry.notice(left):
-                self.registry.notices.appendleft(notice)
+        deadline = time.monotonic() + arguments.seconds
+        try:
+            while True:
+                self.take(deadline)
+        except Ended as end:
+            if end.reason != "deadline":
+                raise
+
+    def until(self, arguments):
+        """Also one that came before, but each only once. What it says can be used as what an answer says."""
+        deadline = time.monotonic() + PATIENCE
+        while arguments.notice not in (names := [notice.name for notice in self.told]):
+            self.take(deadline)
+        self.commands.latest |= self.told[names.index(arguments.notice)].values
+        del self.told[names.index(arguments.notice)]
 
     def signal(self, _):
         os.eventfd_write(self.fence, 1)
 
-    def mapped(self):
-        size = os.lseek(self.memory[0], 0, os.SEEK_END)
-        return mmap.mmap(self.memory[0], size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
-
     def peek(self, arguments):
-        with self.mapped() as view:
-            self.show("peeked", {"bytes": view[:arguments.count].hex()})
+        self.show("peeked", {"bytes": contents(self.memory[0])[:arguments.count].hex()}, to="peek")
 
     def poke(self, arguments):
-        with self.mapped() as view:
+        with mapped(self.memory[0]) as view:
             view[:len(arguments.text.encode())] = arguments.text.encode()
 
+    def drop(self, _):
+        close_all(self.memory)
+        self.memory = []
+
     def lines(self):
-        """Lines of standard input; while none comes, notices are shown."""
+        """Lines of standard input; while none comes, what comes from the registry is shown."""
         rest = b""
         while True:
-            self.show_notices()
             ready, _, _ = select.select([0, self.registry.socket], [], [])
             if self.registry.socket in ready:
-                self.registry.take(time.monotonic() + PATIENCE)
+                self.take(time.monotonic() + PATIENCE)
             if 0 in ready:
                 data = os.read(0, 4096)
                 *lines, rest = (rest + data).split(b"\n") if data else [rest, b""]
@@ -412,6 +457,7 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__, add_help=False)
     parser.add_argument("--socket", default=None)
     parser.add_argument("--secret", default=None)
+    parser.add_argument("--uid", type=int, help="become this user first, with a group of the same number (as root)")
     parser.add_argument("--help", action="store_true")
     parser.add_argument("words", nargs=argparse.REMAINDER)
     options = parser.parse_args()
@@ -422,15 +468,22 @@ def main():
         return check_fixtures(options.words[1:])
     registry = None
     try:
+        if options.uid is not None:
+            os.setgroups([])
+            os.setresgid(options.uid, options.uid, options.uid)
+            os.setresuid(options.uid, options.uid, options.uid)
         registry = Registry(options.socket, options.secret)
         session = Session(registry)
         from_input = options.words == ["-"]
         for command in (map(shlex.split, session.lines()) if from_input else split(options.words)):
+            if command == ["quit"]:
+                break
             if command:
                 session.run(command)
+        session.wait_for(set(session.asked))
         registry.close()
         return session.status
-    except ValueError as error:
+    except (ValueError, wire.Malformed) as error:
         print(error, file=sys.stderr)
         return 64
     except Ended as end:

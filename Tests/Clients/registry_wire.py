@@ -96,8 +96,8 @@ class Fourcc:
 
     default = None
 
-    def __init__(self, key):
-        self.key = key
+    def __init__(self, key, optional=False):
+        self.key, self.optional = key, optional
 
     def read(self, r, v):
         data = r.take(4)
@@ -347,6 +347,18 @@ DESCRIBED = [
     Rule(lambda v: v["content"] == "image" or (v["memories"], v["planes"]) == (1, 0), "description"),
     Items("memories", "memory", [Number("size", 8, unit=" bytes")]),
     Items("planes", "plane", [Number("memory", 4), Number("stride", 4), Number("offset", 8)])]
+FORMATS = {name.ljust(4) for name in (
+    "R8 R16 RG16 BG16 XR15 AR15 XR12 AR12 GR88 RG88 RG24 BG24 XR24 AR24 XB24 AB24 RX24 RA24 BX24 BA24 XR30 AR30 XB30 AB30 "
+    "GR32 XR48 AR48 XB48 AB48 XR4H AR4H XB4H AB4H YUYV YVYU UYVY VYUY NV12 NV21 NV16 NV61 NV24 NV42 P010 P012 P016 YU12 YV12 "
+    "YU16 YV16 YU24 YV24").split()}
+BUFFER_REQUEST = [
+    Number("bytes", 8, default=0), Number("width", 4, default=0), Number("height", 4, default=0),
+    Fourcc("fourcc", optional=True), Pad(4),
+    Rule(lambda v: v["fourcc"] or v["width"] == v["height"] == 0, "reservedBits", "image fields of plain bytes"),
+    Rule(lambda v: not v["fourcc"] or v["bytes"] == 0, "reservedBits", "bytes of an image"),
+    Rule(lambda v: not v["fourcc"] or v["fourcc"] in FORMATS, "invalidValue", "fourcc")]
+EXPORTER = Count("exporter", 1, 0, 64, "exporter length")
+EXPORTER_TEXT = Text("exporter", default="")
 MEMORIES = [CONTENT, BACKING, *COUNTS, *GEOMETRY, MODIFIER, *DESCRIBED]
 ENTRY = [
     BUFFER, GENERATION, Number("bytes", 8), Uid("owner"), Number("attachments", 4), KEPT,
@@ -423,6 +435,9 @@ MESSAGES = {
     0x0111: Layout("withdraw", [BUFFER], "done"),
     0x0112: Layout("inspect", [BUFFER, TOKEN], "inspected"),
     0x0113: Layout("list", [Number("cursor", 4, default=0)], "listed"),
+    0x0114: Layout("allocate", [
+        KEPT, Count("name", 1, 0, 255, "name length"), EXPORTER, Pad(5), *BUFFER_REQUEST, EXPORTER_TEXT, Text("name", default="")],
+        "registered"),
     0x0120: Layout("name", [BUFFER, *NAME], "done"),
     0x0121: Layout("share", [
         BUFFER, Number("number", 4, default=0), Choice("audience", 1, {1: "uid", 2: "gid", 3: "everyone"}), RIGHTS, Pad(2),
@@ -443,7 +458,7 @@ MESSAGES = {
     0x0148: Layout("endAccess", [ATTACHMENT], "accessEnded"),
     0x0150: Layout("beginMove", [
         BUFFER, GENERATION, TOKEN, interval("within", 10**9), maybe("lock"), Choice("late", 1, ["abort", "cutOff"], "abort"),
-        Choice("copier", 1, ["mover", "registry"], "mover"), Pad(6)], "moveBegun"),
+        Choice("copier", 1, ["mover", "registry"], "mover"), EXPORTER, Pad(5), EXPORTER_TEXT], "moveBegun"),
     0x0151: Layout("acknowledge", [ATTACHMENT, GENERATION, *MAYBE_FENCE], "done", ["fence"]),
     0x0152: Layout("refuseMove", [ATTACHMENT, GENERATION], "done"),
     0x0153: Layout("commitMove", [BUFFER, GENERATION, *MAYBE_FENCE, *MEMORIES], "done", ["memories", "fence"]),
@@ -501,7 +516,8 @@ MESSAGES = {
     0x4154: Layout("readyToCopy", [BUFFER, GENERATION, *TIME, *STATUS]),
     0x4155: Layout("moveEnded", [
         BUFFER, Choice("outcome", 1, [
-            "moved", "late", "refused", "aborted", "copyFailed", "copyLate", "bufferEnded", "quarantined"]), Pad(7),
+            "moved", "late", "refused", "aborted", "copyFailed", "copyLate", "bufferEnded", "quarantined",
+            "tokenEnded"]), Pad(7),
         Case("outcome", {"moved": [GENERATION, *HOLDERS], "late": HOLDERS, "refused": HOLDER})]),
     0x4160: Layout("revoke", [ATTACHMENT, BUFFER, *TIME, Bits("flags", ["forGood"]), Pad(7)]),
     0x4161: Layout("revoked", [ATTACHMENT, BUFFER, Choice("state", 1, {1: "revoked", 2: "dead"}), Pad(7)]),

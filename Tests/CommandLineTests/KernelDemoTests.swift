@@ -12,6 +12,8 @@ struct KernelDemoTests {
         #expect(!run.output.contains("  failed "))
         for step in [
             "export", "pass", "receive", "fence pending", "write", "fence  ", "read", "kill", "survive", "end",
+            "allocate", "attach", "move vetoed", "hold", "move", "let go", "follow", "fenced hand-over",
+            "kill importer", "kill owner", "survive owner", "kill registry", "survive registry",
         ] {
             #expect(run.output.contains("  ok      \(step) "), "\(step)")
         }

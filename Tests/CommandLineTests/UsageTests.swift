@@ -8,10 +8,21 @@ struct UsageTests {
     @Test func helpNamesEveryCommandAndGivesExamples() throws {
         let help = try Tool.run("--help")
         #expect(help.status == 0)
-        for command in ["demo", "doctor", "devices", "export", "send", "receive", "inspect"] {
+        for command in [
+            "demo", "doctor", "devices", "export", "send", "receive", "inspect", "serve", "share", "list", "show",
+            "attach",
+            "read", "write", "move", "revoke", "restore", "fence", "lock", "token", "watch", "remove",
+        ] {
             #expect(help.output.contains("  \(command) "))
             let own = try Tool.run("help", command)
             #expect(own.status == 0 && own.output.contains("EXAMPLES:"), "\(command)")
+        }
+        for (command, part) in [
+            ("fence", "add"), ("fence", "wait"), ("fence", "list"), ("token", "create"), ("token", "attenuate"),
+            ("token", "withdraw"),
+        ] {
+            let own = try Tool.run("help", command, part)
+            #expect(own.status == 0 && own.output.contains("EXAMPLES:"), "\(command) \(part)")
         }
         #expect(!help.output.contains("demo-role"))
         #expect(try Tool.run("--version").status == 0)
@@ -29,7 +40,11 @@ struct UsageTests {
         ["demo", "--from", "memfd:x"], ["demo", "--from", "vgem:"], ["demo", "--from", ""],
         ["receive", "--from", "/tmp/none.sock", "--into", "nonsense"], ["receive", "--from", "x", "--into", "drm"],
         ["send", "--size", "4K"], ["receive"], ["receive", "--from", "/tmp/x", "--timeout", "-1"], ["inspect", "x"],
-        ["inspect", "-5"], ["inspect", "0"],
+        ["inspect", "-5"], ["inspect", "0"], ["move", "x"], ["move", "x", "--to", "memfd", "--late", "never"],
+        ["revoke"], ["restore", "x"],
+        ["revoke", "x", "--attachment", "0"], ["fence", "add", "x", "--", "true"], ["fence", "add", "x", "--write"],
+        ["lock", "x"], ["lock", "--", "true"], ["token", "create", "x"], ["token", "create", "x", "--rights", ""],
+        ["watch", "--every", "0"],
     ])
     func usageErrorsEndWith64(arguments: [String]) throws {
         let run = try Running([Tool.path] + arguments).finish()

@@ -24,6 +24,15 @@ import Testing
         #expect(Story(plan).text != Story(Plan(seed: 8, steps: 200)).text)
     }
 
+    @Test func `a run that ends the process reads as a scenario up to the step that does`() throws {
+        let plan = Plan(seed: 7, steps: 200)
+        let whole = try Scenario(Story(plan).text)
+        let cut = try Scenario(Story(plan, stoppingBefore: 40).text)
+        #expect(cut.entries.map(\.step) == whole.entries.prefix(40).map(\.step))
+        #expect(cut.entries.dropLast().map(\.expected) == whole.entries.prefix(39).map(\.expected))
+        #expect(cut.entries.last?.expected == [])
+    }
+
     @Test(arguments: Tampering.allCases)
     func `what the rules would never do is found`(_ tampering: Tampering) {
         var campaign = TamperedCampaign(tampering)

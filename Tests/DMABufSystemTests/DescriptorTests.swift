@@ -25,6 +25,15 @@ struct DescriptorTests {
         try file.close()
     }
 
+    @Test func aPrivateFileIsNewAndNobodyElses() throws {
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        try Descriptor.open("\(folder)/secret", .createPrivate).write("x")
+        #expect(try FileType.permissions("\(folder)/secret") == 0o600)
+        #expect(throws: Errno.fileExists) { try Descriptor.open("\(folder)/secret", .createPrivate).write("y") }
+        #expect(Sysfs.text("\(folder)/secret") == "x")
+    }
+
     @Test func listHandsOutInOrderAndClosesTheRest() throws {
         var list = DescriptorList()
         var inodes: [UInt64] = []

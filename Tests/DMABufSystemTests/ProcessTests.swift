@@ -28,6 +28,26 @@ struct ProcessTests {
         #expect(try child.wait(until: .after(.seconds(10))) == .killed(signal: 9))
     }
 
+    @Test func somethingElseCanEndTheWait() throws {
+        let signals = try SignalFD([.terminate])
+        let other = try EventFD()
+        let child = try start("exec sleep 60")
+        try other.signal()
+        #expect(try child.wait(forwarding: signals, unless: other.descriptor) == nil)
+        #expect(other.drain() == 1)
+        try child.send(.kill)
+        #expect(try child.wait(forwarding: signals, unless: other.descriptor) == .killed(signal: 9))
+    }
+
+    @Test func itsPidFDTellsItsEnd() throws {
+        let child = try start("exec sleep 60")
+        let pidfd = try child.duplicatePidFD()
+        #expect(try Poll.wait(pidfd, for: .readable, until: .now()).isEmpty)
+        try child.send(.kill)
+        #expect(try Poll.wait(pidfd, for: .readable, until: .after(.seconds(10))) == .readable)
+        _ = try child.wait(until: .after(.seconds(10)))
+    }
+
     @Test func aMissingCommandIsAnError() {
         #expect(throws: Errno.noSuchFileOrDirectory) {
             _ = try ChildProcess(["/nonexistent/x"], environment: [], descriptors: DescriptorList()).processID
@@ -95,6 +115,18 @@ struct EventTests {
         #expect(try poller.next(until: .after(.milliseconds(5))) == nil)
         #expect(throws: Errno.fileExists) { try poller.add(first.descriptor, token: 3) }
     }
+
+    @Test func aWaitForOneEndsWithAnother() throws {
+        let meant = try EventFD()
+        let stop = try EventFD()
+        let soon = Deadline.after(.milliseconds(5))
+        #expect(try Poll.wait(meant.descriptor, for: .readable, until: soon, unless: stop.descriptor).isEmpty)
+        try meant.signal()
+        let later = Deadline.after(.seconds(10))
+        #expect(try Poll.wait(meant.descriptor, for: .readable, until: later, unless: stop.descriptor) == .readable)
+        try stop.signal()
+        #expect(try Poll.wait(meant.descriptor, for: .readable, until: later, unless: stop.descriptor).isEmpty)
+    }
 }
 
 @Suite("Memory files", .leavesNoDescriptor)
@@ -120,7 +152,49 @@ struct MemFDTests {
         #expect(reader.withBytes { Span<UInt8>(_bytes: $0)[17] } == 0xab)
     }
 
+    @Test func bytesAreCopiedWhereTheyHaveRoom() throws {
+        let file = try MemFD.create(named: "test", byteCount: 4096)
+        var target = try MemoryMapping(file, byteCount: 4096, writable: true)
+        let source = try MemoryMapping(file, byteCount: 4096, writable: false)
+        target.withMutableBytes { $0.storeBytes(of: 0x1234_5678, as: UInt32.self) }
+        source.withBytes { bytes in
+            target.withMutableBytes {
+                $0.store(bytes.extracting(first: 4), at: 4092)
+                $0.store(bytes.extracting(first: 0), at: 4096)
+            }
+        }
+        #expect(source.withBytes { $0.extracting(last: 4).elementsEqual($0.extracting(first: 4)) })
+    }
+
+    @Test func aFileIsReadIntoMemory() throws {
+        let file = try MemFD.create(named: "test", byteCount: 4096)
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        try Descriptor.open("\(folder)/content", .create).write("0123456789")
+        let source = try Descriptor.open("\(folder)/content", .readOnly)
+        var mapping = try MemoryMapping(file, byteCount: 4096, writable: true)
+        func read(_ range: Range<Int>) throws -> Int {
+            try mapping.withMutableBytes { (bytes) throws(Errno) in try source.read(into: &bytes, range) }
+        }
+        #expect(try read(0..<4) == 4)
+        #expect(try read(4000..<4096) == 6)
+        #expect(try read(0..<4096) == 0)
+        #expect(mapping.withBytes { $0.extracting(4000..<4006).elementsEqual("456789".utf8) })
+    }
+
     @Test func sizesThatCannotBeAreErrors() {
         #expect(throws: Errno.fileTooLarge) { _ = try MemFD.create(named: "x", byteCount: .max).identity() }
+    }
+}
+
+extension RawSpan {
+    fileprivate func elementsEqual(_ other: RawSpan) -> Bool {
+        byteCount == other.byteCount
+            && (0..<byteCount).allSatisfy { Span<UInt8>(_bytes: self)[$0] == Span<UInt8>(_bytes: other)[$0] }
+    }
+
+    fileprivate func elementsEqual(_ text: String.UTF8View) -> Bool {
+        let bytes = Array(text)
+        return byteCount == bytes.count && bytes.indices.allSatisfy { Span<UInt8>(_bytes: self)[$0] == bytes[$0] }
     }
 }

@@ -90,6 +90,22 @@ struct UnixSocketTests {
         #expect(throws: Errno.brokenPipe) { try pair.first.send([1], with: DescriptorList(), until: .after(Self.soon)) }
     }
 
+    @Test func aLastWordHasRoomBehindEverythingUnread() throws {
+        let pair = try UnixSocket.pair()
+        let message: [UInt8] = [1, 2, 3]
+        var count = 0
+        while try pair.first.trySend(message.span) == .sent { count += 1 }
+        let last: [UInt8] = [9]
+        #expect(try pair.first.trySendLast(last.span) == .sent)
+        pair.first.shutdown()
+        var buffer = [UInt8](repeating: 0, count: 16)
+        for _ in 0..<count {
+            #expect(try pair.second.receive(into: &buffer, until: .after(Self.soon)).byteCount == 3)
+        }
+        #expect(try pair.second.receive(into: &buffer, until: .after(Self.soon)).byteCount == 1)
+        #expect(buffer[0] == 9)
+    }
+
     @Test func descriptorsInFlightEndWithTheConnection() throws {
         let sent = try Files(4)
         do {

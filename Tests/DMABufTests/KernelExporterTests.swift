@@ -36,6 +36,22 @@ struct KernelExporterTests {
         }
     }
 
+    /// What a buffer can move to: other memory, described as the first is, whoever makes it.
+    @Test(arguments: Backends.exporters)
+    func makesMemoryLikeAnothers(name: String) throws {
+        let exporter = try ExporterBackend.open(name)
+        for request in [.bytes(70_000), .image(width: 64, height: 32, format: .xrgb8888)] as [BufferRequest] {
+            for first in [try MemFDExporter().export(request), try exporter.export(request)] {
+                let second = try exporter.export(like: first)
+                #expect(second.description == first.description)
+                #expect(second.memory.map(\.byteCount) == first.memory.map(\.byteCount))
+                #expect(second.memory[0].inode != first.memory[0].inode)
+            }
+        }
+        let tiled = try MemFDExporter().export(.image(width: 64, height: 32, format: .xrgb8888)).tiled()
+        #expect(throws: DMABufError.self) { _ = try exporter.export(like: tiled) }
+    }
+
     @Test(arguments: Backends.exporters)
     func refusesWhatCannotBe(name: String) throws {
         let exporter = try ExporterBackend.open(name)
@@ -130,4 +146,14 @@ struct KernelExporterTests {
 private func isZero(_ bytes: RawSpan) -> Bool {
     let bytes = Span<UInt8>(_bytes: bytes)
     return bytes.indices.allSatisfy { bytes[$0] == 0 }
+}
+
+extension DescribedBuffer {
+    /// The same memory, said to be laid out as only a device knows.
+    fileprivate func tiled() throws -> DescribedBuffer {
+        var image = try #require(description.image)
+        image.modifier = Modifier(rawValue: 0x0100_0000_0000_0001)
+        return try DescribedBuffer(
+            BufferDescription(sizes: description.sizes, content: .image(image)), memory: memory)
+    }
 }

@@ -16,6 +16,13 @@ enum ExpectedRegistry {
         "ask-join-again": Envelope(serial: 2, .join(Join(secret: secret))),
         "ask-register": Envelope(serial: 9, .register(NewBuffer(plain, kept: .registry, name: "frame"))),
         "ask-register-image": Envelope(serial: 9, .register(NewBuffer(nv12, kept: .owner))),
+        "ask-allocate": Envelope(serial: 9, .allocate(Allocation(.bytes(4096)))),
+        "ask-allocate-exporter": Envelope(
+            serial: 9, .allocate(Allocation(.bytes(65536), exporter: "heap:system", kept: .owner))),
+        "ask-allocate-image": Envelope(
+            serial: 9, .allocate(Allocation(image(1920, 1080, "NV12"), kept: .registry, name: "camera 0"))),
+        "ask-allocate-image-exporter": Envelope(
+            serial: 9, .allocate(Allocation(image(64, 48, "R8  "), exporter: "dumb:card0", name: "küche"))),
         "ask-register-tiled": Envelope(serial: 9, .register(NewBuffer(tiled, kept: .lastAttachment, name: "küche"))),
         "ask-commit-move": Envelope(serial: 9, .commitMove(NewGeneration(of: buffer, from: three, plain))),
         "ask-commit-move-fence": Envelope(
@@ -60,6 +67,8 @@ enum ExpectedRegistry {
         "ask-begin-move-forced": .beginMove(
             buffer, three,
             MoveTerms(within: .milliseconds(100), late: .cutOff, copier: .server, token: token, lock: six)),
+        "ask-begin-move-exporter": .beginMove(
+            buffer, three, MoveTerms(within: .milliseconds(100), copier: .server, placement: "udmabuf")),
         "ask-acknowledge": .acknowledge(four, three, ending: nil),
         "ask-acknowledge-fence": .acknowledge(four, three, ending: fence),
         "ask-refuse-move": .refuseMove(four, three),
@@ -218,6 +227,7 @@ enum ExpectedRegistry {
         "notice-move-ended-copy-late": .moveEnded(buffer, .aborted(.copyLate)),
         "notice-move-ended-buffer-ended": .moveEnded(buffer, .aborted(.bufferEnded)),
         "notice-move-ended-quarantined": .moveEnded(buffer, .aborted(.quarantined)),
+        "notice-move-ended-token-ended": .moveEnded(buffer, .aborted(.tokenEnded)),
         "notice-revoke": .revoke(four, buffer, isFinal: true, until: at(milliseconds: 500)),
         "notice-revoke-for-now": .revoke(four, buffer, isFinal: false, until: at(milliseconds: 500)),
         "notice-revoked": .revoked(four, buffer, .revoked),
@@ -264,6 +274,10 @@ enum ExpectedRegistry {
     private static let idle = Listing(
         buffer: other, generation: .first, byteCount: 4096, owner: 0, attachments: 0, kept: .owner, state: [],
         names: [])
+
+    private static func image(_ width: UInt32, _ height: UInt32, _ format: String) -> BufferRequest {
+        .image(width: width, height: height, format: PixelFormat(format)!)
+    }
 
     private static func at(milliseconds: UInt64) -> Instant { Instant(nanoseconds: milliseconds * 1_000_000) }
 

@@ -7,7 +7,7 @@ import TestSupport
 /// Every message to and from the registry, with every field anywhere in its range.
 extension SplitMix64 {
     mutating func registryMessage() -> Message {
-        switch below(14) {
+        switch below(15) {
         case 0: .join(Join(secret: flip() ? Secret(high: number(), low: some()) : nil))
         case 1:
             .joined(
@@ -18,6 +18,10 @@ extension SplitMix64 {
         case 3: .commitMove(NewGeneration(of: buffer(), from: generation(), memories(), fence: flip() ? fence() : nil))
         case 4: .granted(grant())
         case 12: flip() ? .allocate(allocation()) : .made(memories())
+        case 14:
+            flip()
+                ? .stats
+                : .statistics(list(0...5) { Statistic("n" + $0.text(Statistic.nameLimit - 1), $0.number()) })
         case 13: .order(WorkOrder(bufferRequest(), exporter: exporter(), source: flip() ? memories() : nil))
         case 5: .inspected(InspectedBuffer(inspection(), memories()))
         case 6...8: .request(request())

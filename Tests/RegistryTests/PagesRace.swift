@@ -127,7 +127,7 @@ struct Importer: ~Copyable {
 }
 
 /// Who owns the field, and moves it on and on.
-struct Mover: ~Copyable {
+struct RacingMover: ~Copyable {
     private var owner: RegistryConnection
     private let id: BufferID
     private var generation = Generation.first

@@ -19,7 +19,7 @@ struct PagesTests {
     func threads() throws {
         let registry = try RunningRegistry()
         let (tally, socket) = (Tally(), registry.socket)
-        var mover = try Mover(socket)
+        var mover = try RacingMover(socket)
         try race(socket, tally, &mover) { mover in
             for move in 0..<Soak.moves {
                 try mover.move(within: .seconds(10), late: .abort, givingUp: move % 4 == 3)
@@ -37,7 +37,7 @@ struct PagesTests {
     func cutOff() throws {
         let registry = try RunningRegistry()
         let (tally, socket) = (Tally(), registry.socket)
-        var mover = try Mover(socket)
+        var mover = try RacingMover(socket)
         try race(socket, tally, dawdling: .milliseconds(8), &mover) { mover in
             for _ in 0..<Soak.moves / 8 { try mover.move(within: .milliseconds(2), late: .cutOff) }
         }
@@ -48,8 +48,8 @@ struct PagesTests {
     }
 
     private func race(
-        _ socket: String, _ tally: Tally, dawdling: Duration? = nil, _ mover: inout Mover,
-        _ body: (inout Mover) throws -> Void
+        _ socket: String, _ tally: Tally, dawdling: Duration? = nil, _ mover: inout RacingMover,
+        _ body: (inout RacingMover) throws -> Void
     ) throws {
         func start(_ index: Int) throws -> WorkerThread {
             try WorkerThread(named: "importer") { [tally] in
@@ -78,7 +78,7 @@ struct PagesTests {
         let outcome = Mutex<String>("nothing")
         let moving = try WorkerThread(named: "mover") {
             do {
-                var mover = try Mover(socket)
+                var mover = try RacingMover(socket)
                 // The other process has begun when a move meets a holder or an importer; it needs no sign.
                 for move in 0..<Soak.moves {
                     try mover.move(within: .seconds(10), late: .abort, givingUp: move % 4 == 3)
@@ -135,7 +135,7 @@ struct PagesTests {
     @Test("a client that lies in its own page harms only itself")
     func liars() throws {
         let registry = try RunningRegistry()
-        var mover = try Mover(registry.socket)
+        var mover = try RacingMover(registry.socket)
         var honest = try RegistryConnection(at: registry.socket, until: limit)
         var always = try RegistryConnection(at: registry.socket, until: limit)
         var never = try RegistryConnection(at: registry.socket, until: limit)

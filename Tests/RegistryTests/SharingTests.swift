@@ -68,6 +68,50 @@ struct SharingTests {
         _ = try registry.stop()
     }
 
+    @Test("what the registry says while a command runs is told, and the command keeps what it has")
+    func told() throws {
+        let registry = try RunningRegistry()
+        let owner = try registry.start("share", "frame", "--from", "memfd", "--size", "8K", "--", "sleep", "60")
+        try wait { try registry.run("show", "frame").status == 0 }
+        let holder = try registry.start("attach", "frame", "--", "sleep", "60")
+        try wait { try registry.run("show", "frame", "--json").output.contains(#""attachments":1"#) }
+        var other = try RegistryConnection(at: registry.socket, until: .after(.seconds(5)))
+        guard case .found(let id, _) = try other.ask(.lookup("frame", uid: nil), until: .after(.seconds(5))) else {
+            return
+        }
+        let terms = RevokeTerms(.everyone, within: .milliseconds(100))
+        let level = try other.ask(.revoke(id, terms), until: .after(.seconds(5)))
+        guard case .revoked(.unconfirmed(let late)) = level else {
+            Issue.record("\(level)")
+            return
+        }
+        #expect(late.count == 1)
+        try owner.send(.terminate)
+        #expect(try owner.finish().status == 143)
+        try holder.send(.terminate)
+        let told = try holder.finish()
+        #expect(told.status == 143)
+        #expect(told.errors.contains("frame: is asked back\n"), "\(told)")
+        #expect(told.errors.contains("frame: was revoked: it was not let go of in time\n"), "\(told)")
+        _ = try registry.stop()
+    }
+
+    @Test("a shell is offered this user's names, and nothing where there is no registry")
+    func completion() throws {
+        let registry = try RunningRegistry()
+        for name in ["model", "frame", "odd name"] {
+            #expect(try registry.run("share", name, "--from", "memfd", "--size", "8K", "--keep").status == 0)
+        }
+        let words = ["---completion", "show", "--", "positional@0", "2", "0", "dmabuf-share", "show", ""]
+        let run = try Running([Tool.path] + words, environment: ["DMABUF_SHARE_SOCKET": registry.socket]).finish()
+        #expect(run.output == "frame\nmodel\n" && run.status == 0 && run.errors.isEmpty, "\(run)")
+        let named = try Running([Tool.path] + words + ["--socket", registry.socket]).finish()
+        #expect(named.output == "frame\nmodel\n", "\(named)")
+        _ = try registry.stop()
+        let none = try Running([Tool.path] + words, environment: ["DMABUF_SHARE_SOCKET": "/tmp/nobody.sock"]).finish()
+        #expect(none.status == 0 && none.errors.isEmpty && none.output.allSatisfy(\.isNewline), "\(none)")
+    }
+
     @Test("a descriptor that is not what it is called is refused, and the connection stands")
     func unsealed() throws {
         let registry = try RunningRegistry()

@@ -16,12 +16,23 @@ public struct RegistryConnection: ~Copyable {
     private var notices: [Notice] = []
     /// nil where the registry has none for this client: every access is begun and ended by message.
     var pages: ClientPages?
+    /// Requests whose answers were not waited for to the end.
+    private var givenUp: Set<UInt64> = []
     public let joined: Joined
 
     /// Connects to the registry at `path`, checks that it is this user's or root's, and joins.
     public init(at path: String? = RegistryAddress.standard, until deadline: Deadline) throws(RegistryError) {
         guard let path else { throw .noRegistry(path: nil, nil) }
         try self.init(Self.connect(to: path, until: deadline), until: deadline)
+    }
+
+    /// As above, without control pages: every access is begun and ended by message, and the idle are told of every move.
+    /// For those who wait for notices.
+    public init(
+        withoutPagesAt path: String? = RegistryAddress.standard, until deadline: Deadline
+    ) throws(RegistryError) {
+        guard let path else { throw .noRegistry(path: nil, nil) }
+        try self.init(Self.connect(to: path, until: deadline), asking: .registry, until: deadline)
     }
 
     private static func connect(to path: String, until deadline: Deadline) throws(RegistryError) -> UnixSocket {
@@ -37,10 +48,16 @@ public struct RegistryConnection: ~Copyable {
 
     /// Joins over a connected socket.
     public init(_ socket: consuming UnixSocket, until deadline: Deadline) throws(RegistryError) {
+        try self.init(socket, asking: [.registry, .pages], until: deadline)
+    }
+
+    private init(
+        _ socket: consuming UnixSocket, asking features: Hello.Features, until deadline: Deadline
+    ) throws(RegistryError) {
         var connection = Connection(socket)
         var answer: Incoming
         do throws(ConnectionError) {
-            let hello = try connection.exchangeHello([.registry, .pages], until: deadline)
+            let hello = try connection.exchangeHello(features, until: deadline)
             guard hello.features.contains(.registry) else {
                 throw connection.end(.unexpected, .unexpected("a peer that is no registry"))
             }
@@ -58,6 +75,12 @@ public struct RegistryConnection: ~Copyable {
         self.joined = joined
         self.connection = connection
     }
+
+    /// The notices that came while an answer was awaited.
+    var keptNotices: [Notice] { notices }
+
+    /// The socket, for whoever goes on in another way.
+    consuming func intoSocket() -> UnixSocket { connection.intoSocket() }
 
     // MARK: Asking
 
@@ -159,20 +182,81 @@ public struct RegistryConnection: ~Copyable {
         guard case .answer(.done) = reply.envelope.message else { throw unexpected(reply.envelope) }
     }
 
+    // MARK: Hearing
+
     /// What the registry says unasked; nil at the deadline.
     public mutating func nextNotice(until deadline: Deadline) throws(RegistryError) -> Notice? {
         if !notices.isEmpty { return notices.removeFirst() }
         do throws(ConnectionError) {
-            let incoming = try connection.receive(until: deadline)
-            guard case .notice(let notice) = incoming.envelope.message else {
+            while true {
+                let incoming = try connection.receive(until: deadline)
+                if case .notice(let notice) = incoming.envelope.message {
+                    pages?.note(notice)
+                    return notice
+                }
+                if givenUp.remove(incoming.envelope.serial) != nil { continue }
                 throw connection.end(.unexpected, .unexpected("an answer that nobody waits for"))
             }
-            pages?.note(notice)
-            return notice
         } catch {
             if error == .deadline { return nil }
             throw .connection(error)
         }
+    }
+
+    /// As above; also nil as soon as `stop` is readable.
+    public mutating func nextNotice(
+        until deadline: Deadline, unless stop: borrowing Descriptor
+    ) throws(RegistryError) -> Notice? {
+        while notices.isEmpty {
+            do throws(Errno) {
+                let ready = try connection.withDescriptor { (socket) throws(Errno) in
+                    try Poll.wait(socket, for: .readable, until: deadline, unless: stop)
+                }
+                if ready.isEmpty { return nil }
+            } catch { throw .connection(.system(error)) }
+            // What is there may be an answer that came too late.
+            if let notice = try nextNotice(until: .now()) { return notice }
+        }
+        return notices.removeFirst()
+    }
+
+    /// The next notice that `isMeant`; those that come before it are kept, in order, for whoever asks for them.
+    public mutating func nextNotice(
+        until deadline: Deadline, unless stop: borrowing Descriptor, where isMeant: (Notice) -> Bool
+    ) throws(RegistryError) -> Notice? {
+        try firstNotice(where: isMeant) { (registry) throws(RegistryError) in
+            try registry.nextNotice(until: deadline, unless: stop)
+        }
+    }
+
+    /// As above, with nothing else that ends the wait.
+    public mutating func nextNotice(
+        until deadline: Deadline, where isMeant: (Notice) -> Bool
+    ) throws(RegistryError) -> Notice? {
+        try firstNotice(where: isMeant) { (registry) throws(RegistryError) in
+            try registry.nextNotice(until: deadline)
+        }
+    }
+
+    private mutating func firstNotice(
+        where isMeant: (Notice) -> Bool, _ next: (inout RegistryConnection) throws(RegistryError) -> Notice?
+    ) throws(RegistryError) -> Notice? {
+        if let index = notices.firstIndex(where: isMeant) { return notices.remove(at: index) }
+        var passed = notices
+        notices.removeAll()
+        defer { notices = passed + notices }
+        while let notice = try next(&self) {
+            if isMeant(notice) { return notice }
+            passed.append(notice)
+        }
+        return nil
+    }
+
+    /// Lends the socket, to be waited for beside others. Notices that came with an answer are not seen there.
+    public borrowing func withDescriptor<Result, Failure: Error>(
+        _ body: (borrowing Descriptor) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        try connection.withDescriptor(body)
     }
 }
 
@@ -187,13 +271,19 @@ extension RegistryConnection {
     }
 
     /// Sends, and waits for the answer of that number. A refusal is thrown.
-    private mutating func exchange(
+    mutating func exchange(
         _ message: Message, _ descriptors: borrowing DescriptorList, until deadline: Deadline
     ) throws(RegistryError) -> Incoming {
         let reply: Incoming
+        var serial: UInt64?
         do throws(ConnectionError) {
-            reply = try answer(to: try connection.send(message, with: descriptors, until: deadline), until: deadline)
-        } catch { throw .connection(error) }
+            let sent = try connection.send(message, with: descriptors, until: deadline)
+            serial = sent
+            reply = try answer(to: sent, until: deadline)
+        } catch {
+            if error == .deadline, let serial { givenUp.insert(serial) }
+            throw .connection(error)
+        }
         switch reply.envelope.message {
         case .answer(.refused(let refusal)): throw .ruledOut(refusal)
         case .refused(let refusal): throw .refused(refusal)
@@ -210,11 +300,13 @@ extension RegistryConnection {
                 pages?.note(notice)
             } else if incoming.envelope.serial == serial {
                 return incoming
+            } else {
+                givenUp.remove(incoming.envelope.serial)
             }
         }
     }
 
-    private mutating func unexpected(_ envelope: Envelope) -> RegistryError {
+    mutating func unexpected(_ envelope: Envelope) -> RegistryError {
         .connection(connection.end(.unexpected, .unexpected("another kind of answer")))
     }
 

@@ -35,7 +35,8 @@ extension RegistryError {
                 .refused, "the registry at \(path.escapedForDisplay) is neither this user's nor root's",
                 remedy: "name another socket")
         case .ruledOut(let refusal):
-            return DMABufError(.refused, refusal.sentence, remedy: refusal.remedy)
+            return DMABufError(
+                refusal.isDeadline ? .deadline : .refused, refusal.sentence, remedy: refusal.remedy)
         case .refused(let refusal):
             return DMABufError(refusal.reason == .failed ? .failed : .refused, refusal.text.escapedForDisplay)
         case .connection(.deadline): return DMABufError(.deadline, "the registry did not answer in time")

@@ -64,8 +64,20 @@ extension Refusal {
         case .pinned: "wait until they unpin it, or revoke them: dmabuf-share revoke"
         case .overQuota: "let go of what is not needed, or raise the limit of the registry"
         case .forbidden: "ask the owner to share it with you, or for a token"
+        case .twoInQuarantine: "wait until they map the present generation, or detach; `dmabuf-share show` lists them"
+        case .timedOut, .lockTimedOut: "allow more time, or see who is in the way: dmabuf-share show"
         case .nameTaken: "choose another name, or remove the other buffer: dmabuf-share remove"
         default: nil
+        }
+    }
+}
+
+extension Refusal {
+    /// Whether a wait ended at its deadline, rather than a rule said no.
+    public var isDeadline: Bool {
+        switch self {
+        case .timedOut, .lockTimedOut: true
+        default: false
         }
     }
 }
@@ -78,12 +90,61 @@ extension QuotaExcess {
 }
 
 extension [Holder] {
-    fileprivate func words(_ beginning: String) -> String {
-        if isEmpty { return "" }
+    /// "attachment 5 of client 3, attachment 7"; nothing for nobody.
+    public var words: String {
         let names = prefix(4).map { holder in
             "attachment \(holder.attachment.rawValue)" + (holder.client.map { " of client \($0.rawValue)" } ?? "")
         }
-        return beginning + " " + names.joined(separator: ", ") + (count > 4 ? " and \(count - 4) more" : "")
+        return names.joined(separator: ", ") + (count > 4 ? " and \(count - 4) more" : "")
+    }
+
+    fileprivate func words(_ beginning: String) -> String { isEmpty ? "" : "\(beginning) \(words)" }
+}
+
+extension MoveAbort {
+    /// Why a move came to nothing, and because of whom.
+    public var sentence: String {
+        switch self {
+        case .tokenEnded: "the token that it was begun with has ended"
+        case .late(let holders): "not all let go in time\(holders.words(":"))"
+        case .refused(let holder): "\([holder].words) will not let go"
+        case .asked: "it was called off"
+        case .copyFailed: "the content could not be copied"
+        case .copyLate: "copying the content took too long"
+        case .bufferEnded: "the buffer is over"
+        case .quarantined: "work that a dead client submitted may still be writing"
+        }
+    }
+}
+
+extension RevokeLevel {
+    /// The level's name, as the design has it.
+    public var name: String {
+        switch self {
+        case .enforced: "enforced"
+        case .cooperative: "cooperative"
+        case .unconfirmed: "unconfirmed"
+        }
+    }
+
+    /// What it means, and no more than that.
+    public var sentence: String {
+        switch self {
+        case .enforced: "nobody has it any more, and the kernel's count proves it"
+        case .cooperative: "all who had it say that they let go, or are gone; nothing proves it"
+        case .unconfirmed(let holders): "not answered by \(holders.words), who may still reach the memory"
+        }
+    }
+}
+
+extension FenceStatus {
+    public var words: String {
+        switch self {
+        case .pending: "pending"
+        case .ok: "ok"
+        case .error(let code): "error \(code)"
+        case .ownerDead: "owner dead"
+        }
     }
 }
 

@@ -91,6 +91,7 @@ extension Registry {
         found.expect(clientSlots[clients[move.mover].id] == move.mover, "\(name) is moved by the dead")
         found.expect(owing == move.owing, "\(name): a move has lost count")
         found.expect(buffers[slot].pinned == 0, "\(name) is pinned and moves")
+        found.expect(move.lender.map { tokenSlots[$0] != nil } ?? true, "\(name): a move has outlived its token")
         switch move.phase {
         case .invalidating: found.expect(owing > 0 && move.timer != nil, "\(name): a move waits for nobody")
         case .fencing: found.expect(owing == 0 && buffers[slot].fences.count > 0, "\(name): a move waits for no fence")

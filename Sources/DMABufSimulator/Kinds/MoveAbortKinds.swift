@@ -4,7 +4,7 @@ import DMABufModel
 
 extension MoveAbort {
     static let kinds = [
-        "late", "refused", "asked", "copyFailed", "copyLate", "bufferEnded", "quarantined",
+        "late", "refused", "asked", "copyFailed", "copyLate", "bufferEnded", "quarantined", "tokenEnded",
     ]
 
     /// Its place in ``kinds``.
@@ -17,6 +17,7 @@ extension MoveAbort {
         case .copyLate: 4
         case .bufferEnded: 5
         case .quarantined: 6
+        case .tokenEnded: 7
         }
     }
 }

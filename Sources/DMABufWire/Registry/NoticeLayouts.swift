@@ -135,6 +135,7 @@ extension MoveOutcome: WireValue {
         case copyLate = 5
         case bufferEnded = 6
         case quarantined = 7
+        case tokenEnded = 8
     }
 
     init(from reader: inout ByteReader) throws(WireError) {
@@ -151,6 +152,7 @@ extension MoveOutcome: WireValue {
         case .copyLate: self = .aborted(.copyLate)
         case .bufferEnded: self = .aborted(.bufferEnded)
         case .quarantined: self = .aborted(.quarantined)
+        case .tokenEnded: self = .aborted(.tokenEnded)
         }
     }
 
@@ -164,6 +166,7 @@ extension MoveOutcome: WireValue {
         case .aborted(.copyLate): .copyLate
         case .aborted(.bufferEnded): .bufferEnded
         case .aborted(.quarantined): .quarantined
+        case .aborted(.tokenEnded): .tokenEnded
         }
     }
 

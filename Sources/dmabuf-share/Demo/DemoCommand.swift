@@ -7,9 +7,10 @@ import DMABufSystem
 struct DemoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "demo",
-        abstract: "Show and verify the whole story: export, pass, fence, read, import, kill, release.",
+        abstract: "Show and verify the whole story: export, pass, fence, import, kill, release; then by the registry.",
         discussion: """
-            Two processes share one buffer. Every step is checked; the closing line says whether it was a real dma-buf \
+            Two processes pass one buffer. Then an owner and three importers share one through a registry: it is pinned, \
+            moved under them, fenced, and each party is killed in turn. Every step is checked; the closing line says whether it was a real dma-buf \
             or the stand-in that takes its place where the kernel has none.
 
             EXIT STATUS: 0 every step verified, 1 a step failed, 2 with --require-real where there is only the stand-in.

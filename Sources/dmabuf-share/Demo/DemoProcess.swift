@@ -15,22 +15,33 @@ struct DemoProcess: ~Copyable {
         var descriptors = DescriptorList()
         try descriptors.appendDuplicate(of: ends.second.descriptor)
         try descriptors.appendDuplicate(of: passing.descriptor)
+        try self.init(role, ["--exporter", exporter], ends.first, descriptors)
+    }
+
+    /// Likewise, with the registry at `registry` in place of the passing socket.
+    init(_ role: String, exporter: String, registry: String) throws(Errno) {
+        let ends = try UnixSocket.pair()
+        var descriptors = DescriptorList()
+        try descriptors.appendDuplicate(of: ends.second.descriptor)
+        try self.init(role, ["--exporter", exporter, "--registry", registry], ends.first, descriptors)
+    }
+
+    private init(
+        _ role: String, _ options: [String], _ end: consuming UnixSocket, _ descriptors: borrowing DescriptorList
+    ) throws(Errno) {
         let child = try ChildProcess(
-            [
-                CommandWord(OwnProcess.executablePath), "demo-role", CommandWord(role), "--exporter",
-                CommandWord(exporter),
-            ],
+            CommandWord.words([OwnProcess.executablePath, "demo-role", role] + options),
             environment: OwnProcess.environment, descriptors: descriptors)
         self.role = role
         self.child = child
-        channel = DemoChannel(ends.first)
+        channel = DemoChannel(end)
     }
 
     /// SIGKILL, and the proof that it was that.
     func kill() throws -> String {
         try child.send(.kill)
         guard try wait() == .killed(signal: 9) else { throw DemoFailure("the \(role) did not die of SIGKILL") }
-        return "the producer, process \(child.processID), with SIGKILL"
+        return "the \(role), process \(child.processID), with SIGKILL"
     }
 
     func wait() throws -> ChildProcess.Ending {

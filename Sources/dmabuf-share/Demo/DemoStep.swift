@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DMABuf
+import DMABufClient
 import DMABufSystem
 import SystemPackage
 
@@ -86,6 +87,9 @@ struct DemoChannel: ~Copyable {
             try finish(.refused, "refused: \(error.message)")
         } catch let error as DMABufError {
             try finish(.failed, error.message)
+            throw error
+        } catch let error as RegistryError {
+            try finish(.failed, error.asError.message)
             throw error
         } catch let error as DemoFailure {
             try finish(.failed, error.text)

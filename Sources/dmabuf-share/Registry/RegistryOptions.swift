@@ -11,7 +11,7 @@ struct RegistryOptions: ParsableArguments {
     @Option(help: "The registry's socket. Default: $DMABUF_SHARE_SOCKET, then this user's own, as `serve` makes it.")
     var socket: String?
 
-    @Option(help: ArgumentHelp("How long to wait for what is asked.", valueName: "seconds"))
+    @Option(help: ArgumentHelp("How long to wait for the registry's answers.", valueName: "seconds"))
     var timeout = Seconds(10)
 
     @Flag(help: "Print the result as JSON.")
@@ -19,43 +19,79 @@ struct RegistryOptions: ParsableArguments {
 
     var deadline: Deadline { .after(timeout.duration) }
 
-    func connect() throws(DMABufError) -> RegistryConnection {
+    /// Who only listens is told of moves while idle, and does without control pages for that.
+    func connect(onlyListening: Bool = false) throws(DMABufError) -> RegistryConnection {
+        let path = socket ?? RegistryAddress.standard
         do throws(RegistryError) {
-            return try RegistryConnection(at: socket ?? RegistryAddress.standard, until: deadline)
+            if onlyListening { return try RegistryConnection(withoutPagesAt: path, until: deadline) }
+            return try RegistryConnection(at: path, until: deadline)
         } catch { throw error.asError }
     }
 }
 
 /// Which buffer: by its name, or by its 32 hexadecimal digits.
 struct BufferArgument: ParsableArguments {
-    @Argument(help: "The buffer's name, or the 32 hexadecimal digits of its number.")
+    @Argument(
+        help: "The buffer's name, or the 32 hexadecimal digits of its number.", completion: .registeredNames)
     var name: String
 
+    @OptionGroup var user: UserOption
+
+    func find(
+        _ registry: inout RegistryConnection, showing token: TokenID? = nil, until deadline: Deadline
+    ) throws(RegistryError) -> BufferID {
+        try user.find(name, &registry, showing: token, until: deadline)
+    }
+
+    func attach(
+        _ registry: inout RegistryConnection, _ terms: AttachTerms, until deadline: Deadline
+    ) throws(RegistryError) -> AttachedBuffer {
+        try user.attach(name, &registry, terms, until: deadline)
+    }
+}
+
+/// Whose names are meant.
+struct UserOption: ParsableArguments {
     @Option(help: ArgumentHelp("The user whose name it is. Default: this user.", valueName: "uid"))
     var of: UInt32?
 
-    func find(_ registry: inout RegistryConnection, until deadline: Deadline) throws(RegistryError) -> BufferID {
+    func find(
+        _ name: String, _ registry: inout RegistryConnection, showing token: TokenID? = nil, until deadline: Deadline
+    ) throws(RegistryError) -> BufferID {
         if let id = BufferID(hexadecimal: name) { return id }
-        guard case .found(let id, _) = try registry.ask(.lookup(name, uid: of), until: deadline) else {
-            throw .ruledOut(.noSuchBuffer)
-        }
-        return id
+        do throws(RegistryError) {
+            guard case .found(let id, _) = try registry.ask(.lookup(name, uid: of), until: deadline) else {
+                throw .ruledOut(.noSuchBuffer)
+            }
+            return id
+        } catch { throw error.explained(showing: token) }
     }
 
     /// Attaches by name in one request, and by number.
     func attach(
-        _ registry: inout RegistryConnection, _ terms: AttachTerms, until deadline: Deadline
+        _ name: String, _ registry: inout RegistryConnection, _ terms: AttachTerms, until deadline: Deadline
     ) throws(RegistryError) -> AttachedBuffer {
         if let id = BufferID(hexadecimal: name) { return try registry.attach(id, terms, until: deadline) }
-        return try registry.attach(name, of: of, terms, until: deadline)
+        do throws(RegistryError) { return try registry.attach(name, of: of, terms, until: deadline) } catch {
+            throw error.explained(showing: terms.token)
+        }
+    }
+}
+
+extension RegistryError {
+    /// A token opens a buffer, and no name.
+    fileprivate func explained(showing token: TokenID?) -> RegistryError {
+        guard token != nil, case .ruledOut(.noSuchBuffer) = self else { return self }
+        return .local(
+            DMABufError(
+                .refused, Refusal.noSuchBuffer.sentence,
+                remedy: "who has only a token names the buffer by its 32 digits, which `token create` prints"))
     }
 }
 
 extension BufferID {
     init?(hexadecimal text: String) {
-        guard text.utf8.count == 32, let high = UInt64(text.prefix(16), radix: 16),
-            let low = UInt64(text.suffix(16), radix: 16)
-        else { return nil }
+        guard let (high, low) = bits128(hexadecimal: text) else { return nil }
         self.init(high: high, low: low)
     }
 
@@ -63,15 +99,29 @@ extension BufferID {
     var hexadecimal: String { hexadecimalText(high) + hexadecimalText(low) }
 }
 
-private func hexadecimalText(_ value: UInt64) -> String {
+/// Exactly 32 digits, without a sign.
+func bits128(hexadecimal text: String) -> (high: UInt64, low: UInt64)? {
+    guard text.utf8.count == 32, text.utf8.allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
+        let high = UInt64(text.prefix(16), radix: 16), let low = UInt64(text.suffix(16), radix: 16)
+    else { return nil }
+    return (high, low)
+}
+
+func hexadecimalText(_ value: UInt64) -> String {
     let digits = String(value, radix: 16)
     return String(repeating: "0", count: 16 - digits.count) + digits
 }
 
+extension Seconds {
+    var interval: Interval { Interval(nanoseconds: duration.clampedNanoseconds) }
+}
+
 /// Runs a command's work with the registry; what either throws is told as any error of the tool's.
-func asking(_ options: RegistryOptions, _ work: (inout RegistryConnection) throws -> Void) throws {
+func asking(
+    _ options: RegistryOptions, onlyListening: Bool = false, _ work: (inout RegistryConnection) throws -> Void
+) throws {
     try reporting(json: options.json) {
-        var registry = try options.connect()
+        var registry = try options.connect(onlyListening: onlyListening)
         do { try work(&registry) } catch let error as RegistryError { throw error.asError }
     }
 }

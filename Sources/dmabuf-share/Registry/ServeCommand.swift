@@ -54,6 +54,7 @@ struct ServeCommand: ParsableCommand {
         var configuration = Configuration()
         configuration.workerCommand = CommandWord.words([OwnProcess.executablePath, "registry-worker"])
         configuration.allocatesForAll = allocateForAll
+        configuration.fit(openFiles: openFiles)
         var server = try RegistryServer(listener, configuration, log: logger)
         try? notifier.ready()
         try server.serve()

@@ -50,25 +50,35 @@ struct ShareCommand: ParsableCommand {
         try asking(options) { registry in
             // Before anything is made: a signal that comes later ends the sharing, not the program half-way.
             let signals = try SignalFD.termination()
-            let (id, generation, made) = try register(&registry)
-            for share in allow { try registry.ask(.share(id, share.share), until: options.deadline) }
-            try emit(SharedReport(name: name, id: id, generation: generation, made), json: options.json)
-            if keep { return }
-            if !command.isEmpty {
-                let words = Array(OwnProcess.arguments.suffix(command.count))
-                throw ExitCode(try BufferEnvironment(made, name: name).run(words))
+            if command.isEmpty {
+                try register(&registry)
+                if !keep { try waitForEnd(&registry, signals) }
+            } else {
+                let running = try BufferEnvironment(register(&registry), name: name).attend(words(of: command))
+                throw ExitCode(try running.wait(&registry) { _ in })
             }
-            try waitForEnd(&registry, signals)
         }
     }
 
-    private func register(_ registry: inout RegistryConnection) throws -> (BufferID, Generation, DescribedBuffer) {
-        let kept: Kept = keep ? .registry : .lastAttachment
-        guard allocate else {
-            let made = try buffer.make()
-            let (id, generation) = try registry.register(made, kept: kept, name: name, until: options.deadline)
-            return (id, generation, made)
-        }
+    /// Makes and registers it. The caller lets go of it soon: the registry has it from here on, and what is kept beside it
+    /// would count as somebody who still has it.
+    @discardableResult
+    private func register(_ registry: inout RegistryConnection) throws -> DescribedBuffer {
+        let (id, generation, made) = try allocate ? order(&registry) : bring(&registry)
+        for share in allow { try registry.ask(.share(id, share.share), until: options.deadline) }
+        try emit(SharedReport(name: name, id: id, generation: generation, made), json: options.json)
+        return made
+    }
+
+    private var kept: Kept { keep ? .registry : .lastAttachment }
+
+    private func bring(_ registry: inout RegistryConnection) throws -> (BufferID, Generation, DescribedBuffer) {
+        let made = try buffer.make()
+        let (id, generation) = try registry.register(made, kept: kept, name: name, until: options.deadline)
+        return (id, generation, made)
+    }
+
+    private func order(_ registry: inout RegistryConnection) throws -> (BufferID, Generation, DescribedBuffer) {
         let (id, generation) = try registry.allocate(
             buffer.request, from: buffer.from?.text, kept: kept, name: name, until: options.deadline)
         let attached = try registry.attach(id, AttachTerms(.readWrite), until: options.deadline)
@@ -79,9 +89,8 @@ struct ShareCommand: ParsableCommand {
 
     /// Until a signal; or the registry's end, which is an error.
     private func waitForEnd(_ registry: inout RegistryConnection, _ signals: borrowing SignalFD) throws {
-        while signals.next() == nil {
-            _ = try registry.nextNotice(until: .after(.milliseconds(200)))
-        }
+        let end = Deadline(nanoseconds: .max)
+        while signals.next() == nil { _ = try registry.nextNotice(until: end, unless: signals.descriptor) }
     }
 }
 

@@ -17,12 +17,14 @@ struct ShowCommand: ParsableCommand {
             """)
 
     @OptionGroup var buffer: BufferArgument
+    @OptionGroup var shown: TokenOptions
     @OptionGroup var options: RegistryOptions
 
     func run() throws {
         try asking(options) { registry in
-            let id = try buffer.find(&registry, until: options.deadline)
-            let found = try registry.inspect(id, until: options.deadline)
+            let token = try shown.token()
+            let id = try buffer.find(&registry, showing: token, until: options.deadline)
+            let found = try registry.inspect(id, token: token, until: options.deadline)
             try emit(ShowReport(found.inspection, found.memories.description), json: options.json)
         }
     }
@@ -40,11 +42,6 @@ struct ShowReport: Report {
     let holders: [HolderReport]
     let quarantined: [UInt64]
 
-    struct HolderReport: Encodable {
-        let attachment: UInt64
-        let client: UInt64?
-    }
-
     enum CodingKeys: String, CodingKey {
         case buffer, inode, fourcc, width, height, fences, holders, quarantined
         case provesRelease = "proves_release"
@@ -60,7 +57,7 @@ struct ShowReport: Report {
         height = description.image?.height
         pendingFences = found.fences.pending
         fences = found.fences.status.words
-        holders = found.holders.map { HolderReport(attachment: $0.attachment.rawValue, client: $0.client?.rawValue) }
+        holders = found.holders.map(HolderReport.init)
         quarantined = found.quarantined.map(\.rawValue)
     }
 
@@ -83,16 +80,5 @@ struct ShowReport: Report {
             lines.append("quarantine   generations " + quarantined.map(String.init).joined(separator: ", "))
         }
         return lines.joined(separator: "\n") + "\n"
-    }
-}
-
-extension FenceStatus {
-    var words: String {
-        switch self {
-        case .pending: "pending"
-        case .ok: "ok"
-        case .error(let code): "error \(code)"
-        case .ownerDead: "owner dead"
-        }
     }
 }

@@ -18,12 +18,13 @@ struct ReadCommand: ParsableCommand {
 
     @OptionGroup var buffer: BufferArgument
     @Argument(help: "The file to write.") var file: String
+    @OptionGroup var shown: TokenOptions
     @OptionGroup var options: RegistryOptions
 
     func run() throws {
         try asking(options) { registry in
             let deadline = options.deadline
-            let attached = try buffer.attach(&registry, AttachTerms(.read), until: deadline)
+            let attached = try buffer.attach(&registry, AttachTerms(.read, token: shown.token()), until: deadline)
             try registry.access(attached, .read, until: deadline) { (buffer) throws(DMABufError) in
                 try buffer.copy(to: file)
             }
@@ -43,12 +44,13 @@ struct WriteCommand: ParsableCommand {
 
     @OptionGroup var buffer: BufferArgument
     @Argument(help: "The file to read, or `pattern`: byte i is (i*31 + 7) mod 256.") var file: String
+    @OptionGroup var shown: TokenOptions
     @OptionGroup var options: RegistryOptions
 
     func run() throws {
         try asking(options) { registry in
             let deadline = options.deadline
-            let attached = try buffer.attach(&registry, AttachTerms(.readWrite), until: deadline)
+            let attached = try buffer.attach(&registry, AttachTerms(.readWrite, token: shown.token()), until: deadline)
             try registry.access(attached, .readWrite, until: deadline) { (buffer) throws(DMABufError) in
                 try buffer.fill(from: file)
             }

@@ -106,6 +106,23 @@ struct RuleTests {
         #expect(story.ask(owner, .withdrawToken(child)) == .refused(.noSuchToken))
     }
 
+    @Test("a move ends with its token")
+    func moveOfToken() throws {
+        var story = Story()
+        let owner = try story.connect()
+        let other = try story.connect(uid: 1001)
+        let buffer = story.register(by: owner)
+        let (first, second) = (TokenID(high: 0, low: 1), TokenID(high: 0, low: 2))
+        let move = Request.beginMove(buffer, .first, MoveTerms(within: .seconds(1), token: first))
+        for withdrawn in [first, second] {
+            story.ask(owner, .makeToken(first, buffer, TokenTerms(.move)))
+            story.ask(owner, .makeToken(second, buffer, TokenTerms(.move)))
+            story.ask(other, move)
+            let told = story.effects(of: .withdrawToken(withdrawn), by: owner).notices(to: other)
+            #expect(told == (withdrawn == first ? [.moveEnded(buffer, .aborted(.tokenEnded))] : []))
+        }
+    }
+
     @Test("tokens: an attachment made with one lends its rights to no other")
     func tokenRightsStay() throws {
         var story = Story()

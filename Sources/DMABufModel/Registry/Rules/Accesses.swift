@@ -50,7 +50,7 @@ extension Registry {
 // Rule: leases.
 //
 // An attachment may carry an end, agreed when it was made; it may be renewed before. At its end the revoke ladder starts,
-// for good: an agreed term, not a heartbeat.
+// for good: an agreed term, not a heartbeat. A revocation that may come back does not take it away.
 
 extension Registry {
     mutating func renew(_ id: AttachmentID, _ lease: Interval, _ asker: Asker) throws(Refusal) -> Answer {

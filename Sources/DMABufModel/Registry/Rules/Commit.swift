@@ -34,7 +34,9 @@ extension Registry {
 
     /// The buffer, if the asker is moving it away from `generation`.
     private func findMoving(_ id: BufferID, _ generation: Generation, _ asker: Asker) throws(Refusal) -> Slot {
-        let buffer = try findBuffer(id, needing: [], asker).buffer
+        guard let buffer = bufferSlots[id] else { throw .noSuchBuffer }
+        // Who has begun a move may end it, with whatever right it was begun; others hear of it if they know the buffer.
+        if buffers[buffer].move?.mover != asker.client { _ = try findBuffer(id, needing: [], asker) }
         try checkCurrent(generation, of: buffer)
         guard let move = buffers[buffer].move else { throw .notMoving }
         guard move.mover == asker.client else { throw .notTheMover }

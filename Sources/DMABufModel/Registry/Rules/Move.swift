@@ -23,7 +23,8 @@ extension Registry {
         let (buffer, token) = try findToMove(id, generation, terms, asker)
         spend(token)
         let until = now + terms.within
-        buffers[buffer].move = Move(mover: asker.client, terms: terms, until: until)
+        let lender = lender(token, to: asker.client, on: buffer)
+        buffers[buffer].move = Move(mover: asker.client, terms: terms, lender: lender, until: until)
         buffers[buffer].move?.timer = deadlines.add(until, for: .move(buffer))
         moveLinks.append(buffer, to: &clients[asker.client].moves)
         publish(buffer)
@@ -151,7 +152,8 @@ extension Registry {
         buffers[buffer].move?.until = until
         buffers[buffer].move?.timer = deadlines.add(until, for: .move(buffer))
         switch move.terms.copier {
-        case .server: effects.append(.startCopy(id, from: generation, to: generation.next))
+        case .server:
+            effects.append(.startCopy(id, from: generation, to: generation.next, with: move.terms.placement))
         case .mover:
             notify(move.mover, .readyToCopy(id, generation.next, latched(buffer, .bookkeep), until: until))
         }

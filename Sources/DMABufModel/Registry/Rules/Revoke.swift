@@ -100,7 +100,8 @@ extension Registry {
         attachments[slot].isBarred = true
         loseAccesses(slot)
         clearPinned(slot)
-        deadlines.cancel(&attachments[slot].lease)
+        // What may come back comes back with its lease.
+        if state == .dead { deadlines.cancel(&attachments[slot].lease) }
         buffers[buffer].reserved -= attachments[slot].reserved
         attachments[slot].reserved = 0
         if state == .dead { buffers[buffer].live -= 1 }

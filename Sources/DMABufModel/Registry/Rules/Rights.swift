@@ -3,8 +3,8 @@
 // Rule: rights.
 //
 // The owner is the uid that registered; it has all rights. Others have what the owner's shares give to their uid, to one
-// of their groups or to everyone, plus what the token they show carries, plus what their attachments were granted. Who
-// has no right at all on a buffer is told what it would be told if there were none.
+// of their groups or to everyone, plus what the token they show carries, plus what their attachments were granted
+// as long as those last. Who has no right at all on a buffer is told what it would be told if there were none.
 
 extension Registry {
     /// The rights of `client` without a token.
@@ -45,15 +45,25 @@ extension Registry {
 
     /// What the client's attachments to the buffer were granted. It walks the shorter of the two chains.
     private func grantedRights(of client: Slot, on buffer: Slot) -> Rights {
-        let isShorter = clients[client].attachments.count <= buffers[buffer].attachments.count
-        var cursor = isShorter ? clients[client].attachments.first : buffers[buffer].attachments.first
         var rights: Rights = []
-        while let slot = cursor {
-            let isMeant = attachments[slot].client == client && attachments[slot].buffer == buffer
-            if isMeant, attachments[slot].state == .ok { rights.formUnion(attachments[slot].rights) }
-            cursor = isShorter ? clientAttachments.after(slot) : bufferAttachments.after(slot)
+        _ = firstAttachment(of: client, to: buffer) {
+            rights.formUnion($0.rights)
+            return false
         }
         return rights
+    }
+
+    /// An attachment that grants something; one whose token or lease has ended grants nothing more.
+    func firstAttachment(of client: Slot, to buffer: Slot, where fits: (Attachment) -> Bool) -> Slot? {
+        let isShorter = clients[client].attachments.count <= buffers[buffer].attachments.count
+        var cursor = isShorter ? clients[client].attachments.first : buffers[buffer].attachments.first
+        while let slot = cursor {
+            let isMeant = attachments[slot].client == client && attachments[slot].buffer == buffer
+            let isGood = attachments[slot].state == .ok && !attachments[slot].isCondemned
+            if isMeant, isGood, fits(attachments[slot]) { return slot }
+            cursor = isShorter ? clientAttachments.after(slot) : bufferAttachments.after(slot)
+        }
+        return nil
     }
 
     /// A buffer of the asker's own uid.

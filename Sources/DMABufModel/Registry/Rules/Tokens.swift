@@ -66,13 +66,17 @@ extension Registry {
         guard let slot = tokenSlots[id] else { throw .noSuchToken }
         let isMaker = tokens[slot].maker == clients[asker.client].identity.uid
         guard isMaker || buffers[tokens[slot].buffer].user == clients[asker.client].user else { throw .noSuchToken }
+        let buffer = tokens[slot].buffer
         let (count, revoked) = withdraw(token: slot)
+        endMoveWithItsToken(buffer)
         return .tokenWithdrawn(tokens: count, attachments: revoked)
     }
 
     mutating func tokenExpired(_ slot: Slot) {
         tokens[slot].timer = nil
+        let buffer = tokens[slot].buffer
         _ = withdraw(token: slot)
+        endMoveWithItsToken(buffer)
     }
 
     /// The youngest go first; the depth is bounded.
@@ -99,5 +103,33 @@ extension Registry {
         if let parent = tokens[slot].parent { parentTokens.remove(slot, from: &tokens[parent].children) }
         tokenSlots[tokens[slot].id] = nil
         tokens.remove(slot)
+    }
+}
+
+// Rule: a move ends with its token.
+//
+// A move that was begun with the right of a token, shown or through an attachment made with it, is aborted when the token
+// is withdrawn or expires, unless the mover has the right without it. A share that is taken back aborts none: it is taken
+// back for what comes.
+
+extension Registry {
+    /// Whose right a client moves the buffer with: that of the token it has shown, or of one it has attached with; nil if
+    /// the right is its own.
+    func lender(_ shown: Slot?, to client: Slot, on buffer: Slot) -> TokenID? {
+        if plainRights(of: client, on: buffer).contains(.move) { return nil }
+        if let shown, tokens[shown].rights.contains(.move) { return tokens[shown].id }
+        let attachment = firstAttachment(of: client, to: buffer) { $0.rights.contains(.move) }
+        return attachment.flatMap { attachments[$0].token }.map { tokens[$0].id }
+    }
+
+    /// After all that was delegated from the token is gone too: those who waited for the move may have waited with it.
+    private mutating func endMoveWithItsToken(_ buffer: Slot) {
+        guard let move = buffers[buffer].move, let lender = move.lender, tokenSlots[lender] == nil else { return }
+        let attachment = firstAttachment(of: move.mover, to: buffer) { $0.rights.contains(.move) }
+        guard attachment != nil || plainRights(of: move.mover, on: buffer).contains(.move) else {
+            return endMove(of: buffer, .aborted(.tokenEnded))
+        }
+        let other = self.lender(nil, to: move.mover, on: buffer)
+        buffers[buffer].move?.lender = other
     }
 }

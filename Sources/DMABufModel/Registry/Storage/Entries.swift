@@ -100,6 +100,8 @@ struct Move: Sendable {
     enum Phase: Sendable { case invalidating, fencing, copying }
     var mover: Slot
     var terms: MoveTerms
+    /// The token that its right to move comes from, shown or through an attachment made with it.
+    var lender: TokenID?
     var phase = Phase.invalidating
     var owing = 0
     var cutOff: [Holder] = []

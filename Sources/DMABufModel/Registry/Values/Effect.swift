@@ -12,7 +12,8 @@ public enum Effect: Hashable, Sendable {
     case dropFence(FenceID)
     /// `DMA_BUF_IOCTL_IMPORT_SYNC_FILE`; only classes that the kernel lets userspace import.
     case importFence(FenceID, BufferID, Generation, Usage)
-    case startCopy(BufferID, from: Generation, to: Generation)
+    /// Into memory of the exporter that is named, or of the best there is.
+    case startCopy(BufferID, from: Generation, to: Generation, with: String? = nil)
     /// The copy is no longer wanted; the memory it filled is closed.
     case cancelCopy(BufferID, Generation)
     /// Look at the count and report it.

@@ -46,4 +46,6 @@ public enum MoveAbort: Hashable, Sendable {
     case bufferEnded
     /// A dead client's device may still be writing.
     case quarantined
+    /// The mover's right was a token's, which was withdrawn or has expired.
+    case tokenEnded
 }

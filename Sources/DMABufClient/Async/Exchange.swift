@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufConnection
+import DMABufModel
+import DMABufSystem
+import DMABufWire
+import Synchronization
+import SystemPackage
+
+/// Requests that are under way, and the thread that hears their answers.
+///
+/// A task sends by itself, and wakes the thread only where its deadline is the first of all: a request costs what it costs
+/// without tasks, and the switch to the thread that reads.
+final class Exchange: Sendable {
+    private struct Waiting {
+        let deadline: Deadline
+        let answer: CheckedContinuation<Result<Reply, RegistryError>, Never>
+    }
+
+    private struct State {
+        var lastSerial: UInt64 = 1 << 32  // above those that the connection has used before
+        var waiting: [UInt64: Waiting] = [:]
+        var end: RegistryError?
+        var firstDeadline: Deadline { waiting.values.lazy.map(\.deadline).min() ?? Deadline(nanoseconds: .max) }
+    }
+
+    private let state = Mutex(State())
+    private let socket: UnixSocket
+    /// Raised when the thread has to look up: an earlier deadline, or the end.
+    private let attention: EventFD
+    private let poller: Poller
+    private let notices: AsyncStream<Notice>.Continuation
+
+    init(_ socket: consuming UnixSocket, _ notices: AsyncStream<Notice>.Continuation) throws(Errno) {
+        let attention = try EventFD()
+        let poller = try Poller()
+        try poller.add(socket.descriptor, token: 0)
+        try poller.add(attention.descriptor, token: 1)
+        self.socket = socket
+        self.attention = attention
+        self.poller = poller
+        self.notices = notices
+    }
+
+    func end(_ error: RegistryError = .connection(.closed)) {
+        let waiting = state.withLock { state -> [Waiting] in
+            if state.end == nil { state.end = error }
+            defer { state.waiting = [:] }
+            return Array(state.waiting.values)
+        }
+        for one in waiting { one.answer.resume(returning: .failure(error)) }
+        notices.finish()
+        try? attention.signal()
+    }
+
+    /// Sends, and waits for the answer of that number. A refusal is thrown; so is the end of the task, as a deadline.
+    func ask(
+        _ message: Message, _ descriptors: consuming DescriptorList, until deadline: Deadline
+    ) async throws(RegistryError) -> Reply {
+        let serial = state.withLock { state -> UInt64 in
+            state.lastSerial += 1
+            return state.lastSerial
+        }
+        let bytes = Envelope(serial: serial, message).encoded()
+        let sent = Sent(descriptors)
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { answer in
+                begin(serial, Waiting(deadline: deadline, answer: answer), bytes, sent)
+            }
+        } onCancel: {
+            giveUp(serial)
+        }
+        return try result.get().checked()
+    }
+
+    /// Noted first, for the answer may come before the send returns.
+    private func begin(_ serial: UInt64, _ waiting: Waiting, _ bytes: [UInt8], _ sent: Sent) {
+        let (end, isFirst) = state.withLock { state -> (RegistryError?, Bool) in
+            if let end = state.end { return (end, false) }
+            let isFirst = waiting.deadline < state.firstDeadline
+            state.waiting[serial] = waiting
+            return (nil, isFirst)
+        }
+        if let end { return waiting.answer.resume(returning: .failure(end)) }
+        // A cancellation that came before the request was noted has found nothing.
+        if Task.isCancelled { return giveUp(serial) }
+        do throws(Errno) {
+            // The answer wakes the reader; a socket that is full is a registry that does not read, which is waited for briefly.
+            try socket.send(bytes, with: sent.descriptors, until: min(waiting.deadline, .after(.milliseconds(100))))
+            if isFirst { try attention.signal() }
+        } catch {
+            resume(serial, .failure(.connection(error == .timedOut ? .deadline : .system(error))))
+        }
+    }
+
+    private func giveUp(_ serial: UInt64) { resume(serial, .failure(.connection(.deadline))) }
+
+    private func resume(_ serial: UInt64, _ result: Result<Reply, RegistryError>) {
+        state.withLock { $0.waiting.removeValue(forKey: serial) }?.answer.resume(returning: result)
+    }
+
+    // MARK: The reader's thread
+
+    func read() {
+        var buffer = [UInt8](repeating: 0, count: Wire.messageLimit)
+        while state.withLock({ $0.end }) == nil {
+            let next = state.withLock { $0.firstDeadline }
+            let token = try? poller.next(until: next)
+            _ = attention.drain()
+            if token == 0 { receive(&buffer) }
+            endLate()
+        }
+        socket.shutdown()
+    }
+
+    private func receive(_ buffer: inout [UInt8]) {
+        do throws(ReceiveError) {
+            guard let received = try socket.tryReceive(into: &buffer) else { return }
+            let count = received.byteCount
+            let reply = Sent(received.descriptors)
+            let envelope: Envelope
+            do throws(WireError) {
+                envelope = try Envelope(
+                    decoding: buffer.span.extracting(first: count), descriptorCount: reply.descriptors.count)
+            } catch { return end(.connection(.wire(error))) }
+            switch envelope.message {
+            case .notice(let notice):
+                guard case .dropped = notices.yield(notice) else { return }
+                end(.connection(.unexpected("more notices than anybody reads")))
+            case .farewell(let farewell): end(.connection(.farewell(farewell)))
+            default: resume(envelope.serial, .success(Reply(envelope.message, reply)))
+            }
+        } catch {
+            switch error {
+            case .closed: end()
+            case .system(let error): end(.connection(.system(error)))
+            case .truncatedBytes:
+                end(.connection(.wire(.tooLong(limit: Wire.messageLimit, has: Wire.messageLimit + 1))))
+            case .truncatedDescriptors: end(.connection(.descriptorsLost))
+            }
+        }
+    }
+
+    private func endLate() {
+        let now = Deadline.now()
+        let late = state.withLock { state in state.waiting.filter { $0.value.deadline <= now }.map(\.key) }
+        for serial in late { giveUp(serial) }
+    }
+}
+
+/// The descriptors of a message, on their way between tasks and the thread. They belong to whoever has it, one at a time.
+final class Sent: @unchecked Sendable {
+    var descriptors: DescriptorList
+    init(_ descriptors: consuming DescriptorList) { self.descriptors = descriptors }
+}
+
+/// An answer and what came with it.
+struct Reply: Sendable {
+    let message: Message
+    private let passed: Sent
+
+    init(_ message: Message, _ passed: Sent) {
+        self.message = message
+        self.passed = passed
+    }
+
+    func checked() throws(RegistryError) -> Reply {
+        switch message {
+        case .answer(.refused(let refusal)): throw .ruledOut(refusal)
+        case .refused(let refusal): throw .refused(refusal)
+        default: return self
+        }
+    }
+
+    func attached() throws(RegistryError) -> AttachedBuffer {
+        guard case .granted(let grant) = message else { throw unexpected }
+        do throws(DMABufError) { return try AttachedBuffer(grant, &passed.descriptors) } catch { throw .local(error) }
+    }
+
+    var unexpected: RegistryError { .connection(.unexpected("another kind of answer")) }
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import DMABuf
+public import DMABufModel
+public import DMABufSystem
+public import DMABufWire
+import Synchronization
+import SystemPackage
+
+/// One client of the registry, for concurrent tasks: any number of requests may be under way, each with its deadline, and
+/// what the registry says unasked comes as ``notices``.
+///
+/// A thread of its own reads; tasks send. Its end (or ``close()``) is this client's death: attachments end, locks are
+/// released, moves are aborted. Everything that is still awaited then throws.
+public final class RegistryClient: Sendable {
+    public let joined: Joined
+    /// In order, each once. Who leaves thousands unread loses the connection, as with the registry itself. The end of the
+    /// sequence is the end of the connection.
+    public let notices: AsyncStream<Notice>
+
+    private let exchange: Exchange
+    private let reader: WorkerThread
+
+    /// Connects to the registry at `path`, checks that it is this user's or root's, and joins. Blocks until then.
+    public convenience init(
+        at path: String? = RegistryAddress.standard, until deadline: Deadline
+    ) throws(RegistryError) {
+        try self.init(RegistryConnection(withoutPagesAt: path, until: deadline))
+    }
+
+    /// Goes on with a connection; notices that it has kept come first. Accesses come as messages from here on. What the
+    /// connection had control pages for stays idle to the registry: a move tells it only if it keeps old memory.
+    public init(_ connection: consuming RegistryConnection) throws(RegistryError) {
+        joined = connection.joined
+        let (stream, continuation) = AsyncStream.makeStream(of: Notice.self, bufferingPolicy: .bufferingOldest(8192))
+        for notice in connection.keptNotices { continuation.yield(notice) }
+        do throws(Errno) {
+            let exchange = try Exchange(connection.intoSocket(), continuation)
+            reader = try WorkerThread(named: "registry") { exchange.read() }
+            self.exchange = exchange
+        } catch { throw .local(.system("start a reader", error)) }
+        notices = stream
+    }
+
+    /// Ends the connection; what is awaited throws.
+    public func close() { exchange.end() }
+
+    deinit { exchange.end() }
+
+    // MARK: Asking
+
+    /// A request that brings no descriptor and is answered with none. A refusal is thrown.
+    @discardableResult
+    public func ask(_ request: Request, until deadline: Deadline) async throws(RegistryError) -> Answer {
+        let reply = try await exchange.ask(.request(request), DescriptorList(), until: deadline)
+        guard case .answer(let answer) = reply.message else { throw reply.unexpected }
+        return answer
+    }
+
+    /// Registers a buffer. The caller keeps its own descriptors.
+    public func register(
+        _ buffer: DescribedBuffer, kept: Kept = .lastAttachment, name: String? = nil, until deadline: Deadline
+    ) async throws(RegistryError) -> (BufferID, Generation) {
+        let message = Message.register(NewBuffer(buffer.memories, kept: kept, name: name))
+        let reply = try await exchange.ask(message, try buffer.duplicates(), until: deadline)
+        guard case .answer(.registered(let id, let generation)) = reply.message else { throw reply.unexpected }
+        return (id, generation)
+    }
+
+    /// Has the registry make a buffer and register it.
+    public func allocate(
+        _ request: BufferRequest, from exporter: String? = nil, kept: Kept = .lastAttachment, name: String? = nil,
+        until deadline: Deadline
+    ) async throws(RegistryError) -> (BufferID, Generation) {
+        let message = Message.allocate(Allocation(request, exporter: exporter, kept: kept, name: name))
+        let reply = try await exchange.ask(message, DescriptorList(), until: deadline)
+        guard case .answer(.registered(let id, let generation)) = reply.message else { throw reply.unexpected }
+        return (id, generation)
+    }
+
+    public func attach(_ buffer: BufferID, _ terms: AttachTerms, until deadline: Deadline) async throws(RegistryError)
+        -> AttachedBuffer
+    {
+        try await exchange.ask(.request(.attach(buffer, terms)), DescriptorList(), until: deadline).attached()
+    }
+
+    public func attach(
+        _ name: String, of user: UInt32? = nil, _ terms: AttachTerms, until deadline: Deadline
+    ) async throws(RegistryError) -> AttachedBuffer {
+        try await exchange.ask(.request(.attachNamed(name, uid: user, terms)), DescriptorList(), until: deadline)
+            .attached()
+    }
+
+    /// The present generation, after a move or a revocation that was taken back.
+    public func map(_ attachment: AttachmentID, until deadline: Deadline) async throws(RegistryError) -> AttachedBuffer
+    {
+        try await exchange.ask(.request(.map(attachment)), DescriptorList(), until: deadline).attached()
+    }
+
+    /// Adds a fence in a slot that was reserved.
+    public func add(
+        _ fence: Fence, to attachment: AttachmentID, _ terms: FenceTerms, lock: LockNumber? = nil,
+        until deadline: Deadline
+    ) async throws(RegistryError) -> FenceID {
+        let reply = try await exchange.ask(
+            .request(.addFence(attachment, terms, lock: lock)), try fence.duplicates(), until: deadline)
+        guard case .answer(.fenceAdded(let id)) = reply.message else { throw reply.unexpected }
+        return id
+    }
+}
+
+extension DescribedBuffer {
+    fileprivate func duplicates() throws(RegistryError) -> DescriptorList {
+        var list = DescriptorList()
+        do throws(DMABufError) {
+            for memory in memory { list.append(try memory.duplicateDescriptor()) }
+        } catch { throw .local(error) }
+        return list
+    }
+}
+
+extension Fence {
+    fileprivate func duplicates() throws(RegistryError) -> DescriptorList {
+        var list = DescriptorList()
+        do throws(DMABufError) { list.append(try duplicateDescriptor()) } catch { throw .local(error) }
+        return list
+    }
+}

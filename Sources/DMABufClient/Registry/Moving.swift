@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import DMABuf
+import DMABufConnection
+public import DMABufModel
+public import DMABufSystem
+
+extension RegistryConnection {
+    /// What the mover is told when everyone has let go.
+    public struct ReadyToCopy: Sendable {
+        /// How the work on the old memory ended. Anything but `ok` means that its content may be torn.
+        public let work: FenceStatus
+        /// By then the move is aborted.
+        public let deadline: Deadline
+    }
+
+    /// Moves a buffer to `memory`: the exporter's side of a move, whole. All holders let go, all fences end, `copy` fills
+    /// the new memory, and from then on it is the buffer's. The mover is attached itself, and reads the old memory through
+    /// that attachment.
+    ///
+    /// Whatever goes wrong, the move is called off and the old memory goes on: when `copy` throws, when `stop` becomes
+    /// readable (the outcome is then `aborted(.asked)`), when the mover's own attachment is asked back, when it dies.
+    ///
+    /// The corresponding kernel name is `move_notify`, which userspace never receives.
+    public mutating func move(
+        _ attached: AttachedBuffer, to memory: DescribedBuffer, _ terms: MoveTerms, answersWithin patience: Duration,
+        unless stop: borrowing Descriptor, copy: (ReadyToCopy) throws(DMABufError) -> Void
+    ) throws(RegistryError) -> MoveOutcome {
+        let size = attached.buffer.memoryByteCount
+        // Said by the rules as well, but only after everyone has let go.
+        guard memory.memoryByteCount == size else { throw .ruledOut(.wrongSize(expected: size)) }
+        let (id, generation) = (attached.id, attached.generation)
+        guard case .moveBegun(_, let until) = try ask(.beginMove(id, generation, terms), until: .after(patience)) else {
+            throw .ruledOut(.notMoving)
+        }
+        do throws(RegistryError) {
+            // The holders have until then; after that each fence that is left has its own end.
+            let last = Deadline(nanoseconds: until.nanoseconds).advanced(by: .fences).advanced(by: patience)
+            switch try waitForTurn(attached, until: last, unless: stop) {
+            case .ended(let outcome): return outcome
+            case .stopped: try ask(.abortMove(id, generation), until: .after(patience))
+            case .ready(let ready):
+                do throws(DMABufError) { try copy(ready) } catch { throw .local(error) }
+                try commitMove(of: id, from: generation, to: memory, until: .after(patience))
+            }
+            return try waitForOutcome(of: id, until: .after(patience))
+        } catch {
+            // Its end may have come by itself.
+            _ = try? ask(.abortMove(id, generation), until: .after(patience))
+            throw error
+        }
+    }
+
+    private enum Turn {
+        case ready(ReadyToCopy)
+        case ended(MoveOutcome)
+        case stopped
+    }
+
+    private mutating func waitForTurn(
+        _ attached: AttachedBuffer, until deadline: Deadline, unless stop: borrowing Descriptor
+    ) throws(RegistryError) -> Turn {
+        let notice = try nextNotice(until: deadline, unless: stop) { notice in
+            switch notice {
+            case .readyToCopy(attached.id, _, _, _), .moveEnded(attached.id, _): true
+            // Without its attachment the mover has nothing to copy from.
+            case .revoke(attached.attachment, _, _, _), .revoked(attached.attachment, _, _): true
+            default: false
+            }
+        }
+        switch notice {
+        case .readyToCopy(_, _, let work, let until):
+            return .ready(ReadyToCopy(work: work, deadline: Deadline(nanoseconds: until.nanoseconds)))
+        case .moveEnded(_, let outcome): return .ended(outcome)
+        case nil where deadline.hasPassed: throw .connection(.deadline)
+        default: return .stopped
+        }
+    }
+
+    /// What has been decided is waited for, whoever wants to stop.
+    private mutating func waitForOutcome(of id: BufferID, until deadline: Deadline) throws(RegistryError)
+        -> MoveOutcome
+    {
+        let notice = try nextNotice(until: deadline) { notice in
+            if case .moveEnded(id, _) = notice { true } else { false }
+        }
+        guard case .moveEnded(_, let outcome) = notice else { throw .connection(.deadline) }
+        return outcome
+    }
+}
+
+extension DescribedBuffer {
+    /// What the kernel says of all its memories: at least what is described.
+    var memoryByteCount: UInt64 { memory.reduce(0) { $0 &+ $1.byteCount } }
+}
+
+extension Duration {
+    /// The longest that a fence can be pending.
+    fileprivate static let fences = Duration.nanoseconds(Int64(FenceTerms.longestInterval.nanoseconds))
+}

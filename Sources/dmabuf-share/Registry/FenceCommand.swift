@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import DMABuf
+import DMABufClient
+import DMABufModel
+import DMABufSystem
+import SystemPackage
+
+struct FenceCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "fence",
+        abstract: "Say that work on a buffer is under way, wait for such work, and list it.",
+        discussion: """
+            Fences have four classes: kernel, write, read, bookkeep. Asking for one asks for those before it too.
+
+            EXAMPLES:
+              dmabuf-share fence add frame --write -- ./render
+              dmabuf-share fence wait frame --read
+              dmabuf-share fence list frame
+            """,
+        subcommands: [FenceAdd.self, FenceWait.self, FenceList.self])
+}
+
+/// A class of fences that programs add and wait for.
+enum FenceClass: String, EnumerableFlag {
+    case write, read, bookkeep
+
+    var usage: Usage {
+        switch self {
+        case .write: .write
+        case .read: .read
+        case .bookkeep: .bookkeep
+        }
+    }
+
+    static func help(for value: FenceClass) -> ArgumentHelp? {
+        switch value {
+        case .write: "Work that writes: readers and writers wait for it."
+        case .read: "Work that reads: writers wait for it."
+        case .bookkeep: "Work that nobody waits for, but a move and the end of the memory."
+        }
+    }
+}
+
+struct FenceAdd: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "add",
+        abstract: "Run a command whose work on a buffer is a fence: pending until the command ends.",
+        usage: "dmabuf-share fence add <name> --write|--read|--bookkeep [<options>] -- <command> ...",
+        discussion: """
+            COMMAND is given the buffer as `attach` gives it, and its exit status is ours. It does not wait for the work \
+            of others: `fence wait` does. The fence ends with COMMAND, however that ends; after --within it is an error \
+            for those who wait.
+
+            EXAMPLES:
+              dmabuf-share fence add frame --write -- ./render
+              dmabuf-share fence add frame --read --within 2 -- ./encode
+            """)
+
+    @OptionGroup var buffer: BufferArgument
+    @Flag(exclusivity: .exclusive) var kind: FenceClass
+
+    @Option(help: ArgumentHelp("By when COMMAND has ended, 10 at most.", valueName: "seconds"))
+    var within = Seconds(10)
+
+    @OptionGroup var shown: TokenOptions
+    @OptionGroup var options: RegistryOptions
+
+    @Argument(parsing: .postTerminator, help: "The command and its arguments, behind --.")
+    var command: [String] = []
+
+    func validate() throws {
+        if command.isEmpty { throw ValidationError("Name a command to run behind --.") }
+    }
+
+    func run() throws {
+        try asking(options) { registry in
+            let terms = AttachTerms(kind == .write ? .readWrite : .read, .revocable, token: try shown.token())
+            let attached = try buffer.attach(&registry, terms, until: options.deadline)
+            try registry.ask(.reserve(attached.attachment, slots: 1), until: options.deadline)
+            let status = try run(&registry, attached)
+            // Once this is answered the registry has seen the fence end, before it sees this process end.
+            _ = try? registry.ask(.detach(attached.attachment), until: options.deadline)
+            throw ExitCode(status)
+        }
+    }
+
+    /// Until COMMAND is there, an eventfd of ours stands for it: nobody slips in between its start and its fence. Whoever
+    /// has begun to wait by then waits for the eventfd, so it too is pending until COMMAND ends.
+    private func run(_ registry: inout RegistryConnection, _ attached: AttachedBuffer) throws -> Int32 {
+        let ended = try makeEvent()
+        defer { try? ended.signal() }
+        try add(try Fence(adopting: try duplicate(ended.descriptor)), .eventFD, &registry, attached)
+        let running = try BufferEnvironment(attached.buffer, name: buffer.name).attend(words(of: command))
+        do {
+            try add(try running.fence(), .pidFD, &registry, attached)
+        } catch let error as RegistryError {
+            note("\(error.asError.message): the fence ends with this process, and not with the command's")
+        }
+        return try running.wait(&registry) { tell($0, of: buffer.name) }
+    }
+
+    /// The later takes the earlier one's place.
+    private func add(
+        _ fence: Fence, _ kind: FenceTerms.Kind, _ registry: inout RegistryConnection, _ attached: AttachedBuffer
+    ) throws {
+        let terms = FenceTerms(
+            timeline: 1, point: kind == .eventFD ? 1 : 2, usage: self.kind.usage, kind: kind, within: within.interval)
+        _ = try registry.add(fence, to: attached.attachment, terms, until: options.deadline)
+    }
+
+    private func makeEvent() throws(DMABufError) -> EventFD {
+        do throws(Errno) { return try EventFD() } catch { throw .system("make an eventfd", error) }
+    }
+
+    private func duplicate(_ descriptor: borrowing Descriptor) throws(DMABufError) -> Descriptor {
+        do throws(Errno) { return try descriptor.duplicate() } catch { throw .system("duplicate an eventfd", error) }
+    }
+}
+
+struct FenceWait: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "wait", abstract: "Wait for the work on a buffer that is under way now.",
+        discussion: """
+            Who wants to read waits with --write, for the writers; who wants to write, with --read, for the readers too. \
+            The status is 0 when all work has ended well, 1 when some of it failed or its owner died, 124 when it did \
+            not end in time.
+
+            EXAMPLES:
+              dmabuf-share fence wait frame --write && dmabuf-share read frame frame.raw
+              dmabuf-share fence wait frame --timeout 1
+            """)
+
+    @OptionGroup var buffer: BufferArgument
+    @Flag(exclusivity: .exclusive) var kind: FenceClass = .read
+    @OptionGroup var shown: TokenOptions
+    @OptionGroup var options: RegistryOptions
+
+    func run() throws {
+        try asking(options) { registry in
+            let terms = AttachTerms(.read, token: try shown.token())
+            let attached = try buffer.attach(&registry, terms, until: options.deadline)
+            // No fence is pending for longer than that.
+            let within = min(options.timeout.interval, FenceTerms.longestInterval)
+            let request = Request.wait(attached.attachment, kind.usage, within: within)
+            let patience = options.deadline.advanced(by: options.timeout.duration)
+            guard case .waited(let status) = try registry.ask(request, until: patience) else { return }
+            guard status == .ok else {
+                throw DMABufError(.failed, "work on \(buffer.name.quotedForDisplay) ended with \(status.words)")
+            }
+            try emit(FenceWaitReport(attached, kind), json: options.json)
+        }
+    }
+}
+
+struct FenceList: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List the work on a buffer that is under way now.",
+        discussion: """
+            EXAMPLES:
+              dmabuf-share fence list frame --json
+            """)
+
+    @OptionGroup var buffer: BufferArgument
+    @OptionGroup var shown: TokenOptions
+    @OptionGroup var options: RegistryOptions
+
+    func run() throws {
+        try asking(options) { registry in
+            let terms = AttachTerms(.read, token: try shown.token())
+            let attached = try buffer.attach(&registry, terms, until: options.deadline)
+            var report = FenceListReport(attached)
+            // Each class brings those below it: what is new is its own.
+            for usage in Usage.allCases {
+                let request = Request.snapshot(attached.attachment, usage)
+                guard case .snapshot(let status, let fences) = try registry.ask(request, until: options.deadline) else {
+                    return
+                }
+                report.add(fences, usage, status)
+            }
+            try emit(report, json: options.json)
+        }
+    }
+}
+
+struct FenceWaitReport: Report {
+    let id: String
+    let usage: String
+    let status: String
+
+    init(_ attached: AttachedBuffer, _ kind: FenceClass) {
+        id = attached.id.hexadecimal
+        usage = kind.rawValue
+        status = FenceStatus.ok.words
+    }
+
+    var text: String { "\(status)\n" }
+}
+
+struct FenceListReport: Report {
+    let id: String
+    let generation: UInt64
+    private(set) var status = FenceStatus.ok.words
+    private(set) var fences: [Row] = []
+
+    struct Row: Encodable {
+        let fence: UInt64
+        let usage: String
+    }
+
+    init(_ attached: AttachedBuffer) {
+        id = attached.id.hexadecimal
+        generation = attached.generation.rawValue
+    }
+
+    mutating func add(_ found: [FenceID], _ usage: Usage, _ status: FenceStatus) {
+        self.status = status.words
+        let known = Set(fences.map(\.fence))
+        let new = found.map(\.rawValue).filter { !known.contains($0) }
+        fences += new.map { Row(fence: $0, usage: "\(usage)") }
+    }
+
+    var text: String {
+        if fences.isEmpty { return "nothing is under way; what was under way ended with \(status)\n" }
+        var table = Table(["FENCE", "USAGE"])
+        for row in fences { table.add(["\(row.fence)", row.usage]) }
+        return table.text
+    }
+}

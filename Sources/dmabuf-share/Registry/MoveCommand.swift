@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import DMABuf
+import DMABufClient
+import DMABufModel
+import DMABufSystem
+import SystemPackage
+
+struct MoveCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "move",
+        abstract: "Move a registered buffer to memory of another exporter.",
+        discussion: """
+            This process is the mover: everyone who is using the buffer is told and waited for, all work on it ends, its \
+            content is copied, and from then on the new memory is the buffer's, under the next generation. Who has \
+            the old memory open still reaches the old memory.
+
+            A move that fails, is late or is interrupted is called off, and the buffer goes on as it was.
+
+            EXAMPLES:
+              dmabuf-share move frame --to heap:system
+              dmabuf-share move frame --to dumb:card0 --within 0.5 --late cut-off
+            """)
+
+    @OptionGroup var buffer: BufferArgument
+
+    @Option(
+        name: .customLong("to"),
+        help: ArgumentHelp(
+            "The exporter of the new memory: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE or memfd.",
+            valueName: "exporter"))
+    var exporter: ExporterName
+
+    @Option(help: ArgumentHelp("How long those who use it have to let go, 10 at most.", valueName: "seconds"))
+    var within = Seconds(2)
+
+    @Option(
+        help: ArgumentHelp(
+            "What happens when some do not: the move is called off, or they are revoked and what they write is lost.",
+            valueName: "choice"))
+    var late = LateChoice.abort
+
+    @OptionGroup var shown: TokenOptions
+    @OptionGroup var options: RegistryOptions
+
+    func run() throws {
+        try asking(options) { registry in
+            let begun = Deadline.now()
+            let signals = try terminationSignals()
+            // One that called the move off has done its work, and is not to end the program once it is let through.
+            defer { while signals.next() != nil {} }
+            let exporter = try ExporterBackend.open(exporter.text)
+            let token = try shown.token()
+            let attached = try buffer.attach(&registry, AttachTerms(.read, token: token), until: options.deadline)
+            let target = try exporter.export(like: attached.buffer)
+            target.takeNames(of: attached.buffer)
+            let outcome = try registry.move(
+                attached, to: target, MoveTerms(within: within.interval, late: late.late, token: token),
+                answersWithin: options.timeout.duration, unless: signals.descriptor
+            ) { (ready) throws(DMABufError) in try copy(attached.buffer, into: target, ready, signals) }
+            let report = try MoveReport(attached, outcome, named: buffer.name, exporter.name, since: begun)
+            try emit(report, json: options.json)
+        }
+    }
+
+    private func copy(
+        _ source: DescribedBuffer, into target: DescribedBuffer, _ ready: RegistryConnection.ReadyToCopy,
+        _ signals: borrowing SignalFD
+    ) throws(DMABufError) {
+        if ready.work != .ok {
+            note("work on the old memory ended with \(ready.work.words): what is moved may be torn")
+        }
+        var isInterrupted = false
+        let isWhole = try source.copy(into: target) {
+            isInterrupted = signals.next() != nil
+            return !isInterrupted && !ready.deadline.hasPassed
+        }
+        if isWhole { return }
+        throw isInterrupted
+            ? DMABufError(.failed, "interrupted while the content was copied; the buffer goes on as it was")
+            : DMABufError(.deadline, "the content could not be copied in time; the buffer goes on as it was")
+    }
+}
+
+/// What ends a command in good order: Control-C and `kill`.
+func terminationSignals() throws(DMABufError) -> SignalFD {
+    do throws(Errno) { return try SignalFD.termination() } catch { throw .system("wait for signals", error) }
+}
+
+enum LateChoice: String, ExpressibleByArgument, CaseIterable {
+    case abort
+    case cutOff = "cut-off"
+
+    var late: MoveTerms.Late { self == .abort ? .abort : .cutOff }
+}
+
+extension DescribedBuffer {
+    /// For people alone, so it may fail.
+    fileprivate func takeNames(of other: DescribedBuffer) {
+        for (new, old) in zip(memory, other.memory) {
+            if let name = try? old.name() { try? new.setName(name) }
+        }
+    }
+}
+
+struct MoveReport: Report {
+    let id: String
+    let from: UInt64
+    let to: UInt64
+    let exporter: String
+    let size: UInt64
+    let cutOff: [HolderReport]
+    let duration: UInt64
+    private let name: String
+    private let late: [Holder]
+
+    enum CodingKeys: String, CodingKey {
+        case id, from, to, exporter, size
+        case cutOff = "cut_off"
+        case duration = "duration_ns"
+    }
+
+    /// Throws what a move that came to nothing came to.
+    init(
+        _ attached: AttachedBuffer, _ outcome: MoveOutcome, named name: String, _ exporter: String,
+        since begun: Deadline
+    ) throws(DMABufError) {
+        switch outcome {
+        case .moved(let generation, let cutOff):
+            to = generation.rawValue
+            late = cutOff
+        case .aborted(let reason): throw reason.error(name, attached.generation)
+        }
+        id = attached.id.hexadecimal
+        from = attached.generation.rawValue
+        self.exporter = exporter
+        size = attached.buffer.description.byteCount
+        cutOff = late.map(HolderReport.init)
+        duration = Deadline.now().nanoseconds - begun.nanoseconds
+        self.name = name
+    }
+
+    var text: String {
+        "moved \(name.quotedForDisplay), \(humanBytes(size)), from generation \(from) to \(to), which \(exporter) made"
+            + (late.isEmpty ? "" : "; cut off: \(late.words)") + "\n"
+    }
+}
+
+extension MoveAbort {
+    fileprivate func error(_ name: String, _ generation: Generation) -> DMABufError {
+        let code: DMABufError.Code
+        var remedy: String?
+        switch self {
+        case .late: (code, remedy) = (.deadline, "allow more time with --within, or do without them: --late cut-off")
+        case .copyLate: code = .deadline
+        case .tokenEnded: code = .refused
+        case .refused: (code, remedy) = (.refused, "ask again later, or do without them: --late cut-off")
+        case .quarantined: code = .refused
+        case .bufferEnded: code = .gone
+        case .asked, .copyFailed: code = .failed
+        }
+        return DMABufError(
+            code, "\(name.quotedForDisplay) was not moved and stays at generation \(generation.rawValue): \(sentence)",
+            remedy: remedy)
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufClient
+import DMABufDevices
+import DMABufSystem
+import DMABufWire
+
+/// Whether a registry serves here, and how much room it has.
+enum RegistryFindings {
+    private static let patience: Duration = .seconds(1)
+
+    static func find() -> [Check] {
+        guard let path = RegistryAddress.standard else {
+            return [
+                Check(
+                    id: "registry", ok: false, why: "no place for its socket: $XDG_RUNTIME_DIR is not set",
+                    remedy: "export \(RegistryAddress.variable)=/some/folder/registry.sock")
+            ]
+        }
+        do throws(RegistryError) {
+            let deadline = Deadline.after(patience)
+            var registry = try RegistryConnection(at: path, until: deadline)
+            return serving(path, try? registry.statistics(until: deadline))
+        } catch {
+            let reason = error.asError
+            return [Check(id: "registry", ok: false, why: reason.message, remedy: reason.remedy)]
+        }
+    }
+
+    private static func serving(_ path: String, _ figures: [Statistic]?) -> [Check] {
+        let served = Check(
+            id: "registry", ok: true, why: "serves at \(path), protocol version \(Wire.version)", remedy: nil)
+        guard let figures else { return [served] }
+        let (used, limit) = (value("descriptors", in: figures), value("descriptor_limit", in: figures))
+        let room = Check(
+            id: "registry-room", ok: used < limit / 2,
+            why: "\(value("buffers", in: figures)) buffers, \(value("clients", in: figures)) clients, "
+                + "\(used) of \(limit) descriptors",
+            remedy: used < limit / 2
+                ? nil : "raise its limit of open files (LimitNOFILE=, ulimit -n), or remove buffers")
+        return [served, room]
+    }
+
+    private static func value(_ name: String, in figures: [Statistic]) -> UInt64 {
+        figures.first { $0.name == name }?.value ?? 0
+    }
+}

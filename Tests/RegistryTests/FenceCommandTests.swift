@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufSystem
+import TestSupport
+import Testing
+
+@Suite("fence", .leavesNoDescriptor)
+struct FenceCommandTests {
+    private func shared() throws -> RunningRegistry {
+        let registry = try RunningRegistry()
+        let run = try registry.run("share", "frame", "--from", "memfd", "--size", "8K", "--keep")
+        #expect(run.status == 0, "\(run.errors)")
+        return registry
+    }
+
+    @Test("work by a command holds back those who wait for it, until the command ends")
+    func holdsBack() throws {
+        let registry = try shared()
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        // It ends when the file is there.
+        let script = "while ! [ -e \(folder)/go ]; do sleep 0.01; done; exit 7"
+        let writer = try registry.start("fence", "add", "frame", "--write", "--", "sh", "-c", script)
+        try wait { try registry.run("fence", "list", "frame").output.contains("write") }
+        let late = try registry.run("fence", "wait", "frame", "--write", "--timeout", "0.1")
+        #expect(late.status == 124 && late.errors.contains("1 fence(s) did not end in time"), "\(late)")
+        #expect(try registry.run("read", "frame", "\(folder)/out", "--timeout", "0.1").status == 124)
+        let waiting = try registry.start("fence", "wait", "frame", "--json")
+        try Descriptor.open("\(folder)/go", .create).write("")
+        #expect(try writer.finish().status == 7)
+        let waited = try waiting.finish()
+        #expect(waited.status == 0 && waited.output.contains(#""status":"ok","usage":"read""#), "\(waited)")
+        #expect(try registry.run("read", "frame", "\(folder)/out").status == 0)
+        _ = try registry.stop()
+    }
+
+    @Test("each class is waited for by those whom it concerns")
+    func classes() throws {
+        let registry = try shared()
+        for (kind, heldBack) in [
+            ("--write", ["--write", "--read", "--bookkeep"]), ("--read", ["--read", "--bookkeep"]),
+            ("--bookkeep", ["--bookkeep"]),
+        ] {
+            let work = try registry.start("fence", "add", "frame", kind, "--", "sleep", "60")
+            try wait { try registry.run("fence", "list", "frame").output.contains(kind.dropFirst(2)) }
+            for waited in ["--write", "--read", "--bookkeep"] {
+                let run = try registry.run("fence", "wait", "frame", waited, "--timeout", "0.05")
+                #expect(run.status == (heldBack.contains(waited) ? 124 : 0), "\(kind) \(waited): \(run)")
+            }
+            try work.send(.terminate)
+            #expect(try work.finish().status == 143)
+            #expect(try registry.run("fence", "wait", "frame").status == 0)
+        }
+        _ = try registry.stop()
+    }
+
+    @Test("the fence is the command's, not its starter's: it outlives the starter's death")
+    func outlives() throws {
+        let registry = try shared()
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        let script = "echo $$ >\(folder)/pid; exec sleep 60"
+        let starter = try registry.start("fence", "add", "frame", "--write", "--", "sh", "-c", script)
+        try wait { Sysfs.integer("\(folder)/pid") != nil }
+        // The command's own fence has taken the place of the eventfd that kept it.
+        try wait {
+            try !ProcFS.descriptorLinks(of: Int(registry.processID)).contains {
+                String(decoding: $0.link, as: UTF8.self).contains("eventfd")
+            }
+        }
+        try starter.send(.kill)
+        #expect(try starter.finish().status == 137)
+        #expect(try registry.run("fence", "wait", "frame", "--timeout", "0.1").status == 124)
+        let process = try #require(Sysfs.integer("\(folder)/pid"))
+        _ = try Running(["kill", "\(process)"]).finish()
+        #expect(try registry.run("fence", "wait", "frame").status == 0)
+        _ = try registry.stop()
+    }
+
+    @Test("work that does not end in time is an error for those who wait, and is told")
+    func expired() throws {
+        let registry = try shared()
+        let work = try registry.start("fence", "add", "frame", "--write", "--within", "0.1", "--", "sleep", "1")
+        let waited = try registry.run("fence", "list", "frame")
+        #expect(waited.status == 0)
+        let run = try work.finish()
+        #expect(run.status == 0 && run.errors.contains("did not end in time, and is an error now"), "\(run)")
+        let failed = try registry.run("fence", "wait", "frame")
+        #expect(failed.status == 1 && failed.errors.contains("ended with error 110"), "\(failed)")
+        let list = try registry.run("fence", "list", "frame")
+        #expect(list.output == "nothing is under way; what was under way ended with error 110\n", "\(list)")
+        _ = try registry.stop()
+    }
+
+    @Test("a command that cannot be run leaves no work behind")
+    func notFound() throws {
+        let registry = try shared()
+        #expect(try registry.run("fence", "add", "frame", "--write", "--", "/nonexistent").status == 127)
+        #expect(try registry.run("fence", "wait", "frame", "--bookkeep").status == 0)
+        #expect(try registry.run("fence", "add", "frame", "--", "true").status == 64)
+        #expect(try registry.run("fence", "add", "frame", "--write", "--read", "--", "true").status == 64)
+        #expect(try registry.run("fence", "add", "frame", "--write").status == 64)
+        let long = try registry.run("fence", "add", "frame", "--write", "--within", "60", "--", "true")
+        #expect(long.status == 4 && long.errors.contains("at most 10000 ms"), "\(long)")
+        _ = try registry.stop()
+    }
+}

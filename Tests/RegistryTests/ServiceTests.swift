@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufSystem
+import TestSupport
+import Testing
+
+@Suite("The registry as a service", .leavesNoDescriptor)
+struct ServiceTests {
+    private static let activator = "/usr/bin/systemd-socket-activate"
+
+    @Test(
+        "the first client starts it, at a socket that a service manager made",
+        .enabled(if: FileType(at: activator) == .other, "\(activator) is not there"))
+    func socketActivation() throws {
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        let socket = "\(folder)/registry.sock"
+        let manager = try Running([Self.activator, "--seqpacket", "-l", socket, Tool.path, "serve"])
+        try wait { FileType(at: socket) == .socket }
+        let run = try Tool.run("list", environment: ["DMABUF_SHARE_SOCKET": socket])
+        #expect(run.status == 0 && run.output == "no buffers\n", "\(run.errors)")
+        try manager.send(.terminate)
+        let served = try manager.finish()
+        #expect(served.status == 0, "\(served.errors)")
+        // What the manager made is the manager's.
+        #expect(FileType(at: socket) == .socket)
+    }
+
+    @Test("doctor says whether it serves")
+    func doctor() throws {
+        let registry = try RunningRegistry()
+        let found = try registry.run("doctor", "--json").output
+        #expect(found.contains(#""id":"registry","ok":true"#), "\(found)")
+        #expect(found.contains(#""id":"registry-room","ok":true"#), "\(found)")
+        _ = try registry.stop()
+        let without = try Tool.run("doctor", "--json", environment: ["DMABUF_SHARE_SOCKET": "/tmp/nobody.sock"]).output
+        #expect(without.contains(#""id":"registry","ok":false"#), "\(without)")
+    }
+
+    @Test("a signal ends it in good order, and its clients are told")
+    func stop() throws {
+        let registry = try RunningRegistry()
+        let watcher = try registry.start("share", "frame", "--from", "memfd", "--size", "4K")
+        try wait { try registry.run("show", "frame").status == 0 }
+        let run = try registry.stop()
+        #expect(run.status == 0 && run.errors.contains("stopping"), "\(run.errors)")
+        let told = try watcher.finish()
+        #expect(told.status == 1 && told.errors.contains("leaving"), "\(told.errors)")
+    }
+}
