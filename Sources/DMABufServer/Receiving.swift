@@ -83,7 +83,6 @@ extension RegistryServer {
                 return part(client, .unserved, "this is a registry, and the peer does not speak to registries")
             }
             client.stage = .joining
-            client.wantsPages = hello.features.contains(.pages)
         case (.joining, .join(let join)): self.join(client, join, envelope.serial)
         default: part(client, .unexpected, "a message out of its place")
         }
@@ -115,7 +114,9 @@ extension RegistryServer {
             return refuse(error, envelope.serial, client)
         }
         counters.requests += 1
-        handle(request, arriving.number, from: id)
+        effects.removeAll()
+        registry.handle(request, numbered: arriving.number, from: id, at: now, into: &effects)
+        carryOutAll()
         observe()
     }
 }

@@ -14,7 +14,6 @@ extension Checker {
         try checkSuspects()
         try checkMovesTold()
         try checkFencesOfTheDead()
-        try checkPages()
         forgetOldQuestions()
         if !isConnection {
             forgetQuestions()

@@ -60,9 +60,8 @@ package struct Simulation: Sendable {
             var chooser = Chooser(step, in: checker.world)
             guard let act = chooser.act(plan.weights) else { continue }
             if act == .expire { wakeUp(&random) }
-            if isDue, act.comesAfterWhatIsDue { try take(.expire, step.index) }
-            // Whoever asked may have been cut off by that.
-            if case .request(let peer, _, _) = act, !checker.world.peers[peer].isAlive { continue }
+            // A death is told when all that was due before it has been said.
+            if isDue, case .observe(.clientDied) = act { try take(.expire, step.index) }
             try take(act, step.index)
             if stride > 0, step.index % stride == 0 { try walk() }
         }

@@ -119,12 +119,10 @@ public struct Grant: Equatable, Sendable {
     /// What an access has to wait for.
     public var fences: FenceSummary
     public var memories: Memories
-    /// nil: its accesses begin and end by message.
-    public var word: GrantedWord?
 
     public init(
         isMapped: Bool, buffer: BufferID, attachment: AttachmentID, generation: Generation, fences: FenceSummary,
-        memories: Memories, word: GrantedWord? = nil
+        memories: Memories
     ) {
         self.isMapped = isMapped
         self.buffer = buffer
@@ -132,21 +130,14 @@ public struct Grant: Equatable, Sendable {
         self.generation = generation
         self.fences = fences
         self.memories = memories
-        self.word = word
     }
 
-    var opcode: Opcode {
-        if word == nil { return isMapped ? .mapped : .attached }
-        return isMapped ? .mappedWithWord : .attachedWithWord
-    }
-
-    init(isMapped: Bool, hasWord: Bool, from reader: inout ByteReader) throws(WireError) {
+    init(isMapped: Bool, from reader: inout ByteReader) throws(WireError) {
         self.isMapped = isMapped
         buffer = try reader.read()
         attachment = try reader.read()
         generation = try reader.read()
         fences = try reader.read()
-        word = hasWord ? try reader.read() : nil
         memories = try reader.read()
     }
 
@@ -155,7 +146,6 @@ public struct Grant: Equatable, Sendable {
         writer.write(attachment)
         writer.write(generation)
         writer.write(fences)
-        if let word { writer.write(word) }
         writer.write(memories)
     }
 }
