@@ -31,6 +31,9 @@ extension Checker {
         if fence.isSuperseded {
             // Its end, or that of the last wait that named it.
             if isDead || isDue { world.buffers[buffer].isUncertain = true }
+        } else if isDue, isDead, fence.kind == .eventFD {
+            // Whichever came first, its deadline or its promiser's death.
+            world.buffers[buffer].isUncertain = true
         } else if isDue {
             // An eventfd ends with its promiser, even when both ends fall together: no device writes behind it.
             if isDead, fence.kind != .eventFD { suspects.append(buffer) }

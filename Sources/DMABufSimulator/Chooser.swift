@@ -36,8 +36,7 @@ struct Chooser {
     /// Two uids and now and then a third; the first has most of the clients, and is greedy by that.
     private mutating func identity() -> Identity {
         let draw = random.below(40)
-        if draw == 0 { return Identity(uid: Identity.overflowUID, pid: 1) }
-        let uid: UInt32 = draw < 24 ? 1000 : draw < 37 ? 1001 : 1002
+        let uid: UInt32 = draw == 0 ? Identity.overflowUID : draw < 24 ? 1000 : draw < 37 ? 1001 : 1002
         return Identity(uid: uid, gids: random.oneIn(2) ? [50] : [], pid: Int32(random.below(1000)))
     }
 
