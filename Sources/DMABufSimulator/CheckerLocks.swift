@@ -71,7 +71,7 @@ extension Checker {
 
     /// Nobody holds what a dead client's device may still be writing to, nor waits for it.
     func checkSuspects() throws(Violation) {
-        for buffer in suspects where !world.buffers[buffer].isSuspect && !world.buffers[buffer].isEnded {
+        for buffer in suspects where !world.buffers[buffer].wasSuspect && !world.buffers[buffer].isEnded {
             let isAttached = world.attachments.contains { $0.buffer == buffer && !$0.isOver }
             try expect(!isAttached, .fencesEnd, "a dead client's work has not ended, and nobody was told")
         }

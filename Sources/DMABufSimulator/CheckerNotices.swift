@@ -119,7 +119,10 @@ extension Checker {
                 throw Violation(.releasedOnce, "said to be released, and is not: \(notice)")
             }
             releases.removeAll { $0 == (buffer, generation) }
-        case .quarantined(let id, _): if let buffer = world.buffer(id) { world.buffers[buffer].isSuspect = true }
+        case .quarantined(let id, _):
+            guard let buffer = world.buffer(id) else { return }
+            world.buffers[buffer].isSuspect = true
+            world.buffers[buffer].wasSuspect = true
         default: break
         }
     }

@@ -25,6 +25,15 @@ extension Chooser {
         return random.choose(world.peers, labelled: { $0.label }, where: { $0.isAlive && $0.identity.uid == uid })
     }
 
+    /// Who shows a token is mostly one who needs it.
+    mutating func guest(of buffer: Int, showing token: TokenID?) -> Int? {
+        if token == nil { return friend(of: buffer) }
+        let uid = world.peers[world.buffers[buffer].owner].identity.uid
+        let isStranger = !random.oneIn(4)
+        return random.choose(
+            world.peers, labelled: { $0.label }, where: { $0.isAlive && (!isStranger || $0.identity.uid != uid) })
+    }
+
     /// Now and then one that is over.
     mutating func attachment(where fits: (SeenAttachment) -> Bool = { _ in true }) -> Int? {
         if random.oneIn(16) {
@@ -87,8 +96,9 @@ extension Chooser {
     }
 
     mutating func token(for buffer: BufferID) -> TokenID? {
-        if random.oneIn(12) { return TokenID(high: 0, low: 999) }
-        return random.choose(world.tokens, labelled: { $0.label }, where: { $0.buffer == buffer })
+        if random.oneIn(24) { return TokenID(high: 0, low: 999) }
+        let isForeign = random.oneIn(12)
+        return random.choose(world.tokens, labelled: { $0.label }, where: { isForeign || $0.buffer == buffer })
             .map { world.tokens[$0].id }
     }
 

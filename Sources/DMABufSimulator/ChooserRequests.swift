@@ -127,13 +127,13 @@ extension Chooser {
         let id = random.oneIn(60) ? BufferID(high: 0, low: 999) : world.buffers[index].id
         let token = random.oneIn(3) ? token(for: id) : nil
         switch choice {
-        case .attach: return ask(friend(of: index), .attach(id, attachTerms(token)))
+        case .attach: return ask(guest(of: index, showing: token), .attach(id, attachTerms(token)))
         case .withdraw: return ask(owner(of: index), .withdraw(id))
         case .name: return ask(owner(of: index), .name(id, bufferName()))
         case .share: return ask(owner(of: index), .share(id, share()))
-        case .inspect: return ask(friend(of: index), .inspect(id, token: token))
+        case .inspect: return ask(guest(of: index, showing: token), .inspect(id, token: token))
         case .beginMove:
-            let peer = token == nil ? owner(of: index) : alivePeer()
+            let peer = token == nil ? owner(of: index) : guest(of: index, showing: token)
             return ask(peer, .beginMove(id, generation(of: index), moveTerms(token, peer)))
         default: return ask(owner(of: index), .revoke(id, revokeTerms(index, token)))
         }

@@ -66,6 +66,8 @@ struct SeenBuffer: Sendable {
     var isWithdrawn = false
     /// A dead client's device may still be writing.
     var isSuspect = false
+    /// Who is suspect still is not told so again.
+    var wasSuspect = false
     var latches = [SeenLatch](repeating: SeenLatch(), count: 4)
     var endings = 0
     var nextOrder = 1

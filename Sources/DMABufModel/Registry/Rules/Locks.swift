@@ -63,9 +63,8 @@ extension Registry {
         var cursor = tickets[slot].claims.first
         while let claim = cursor {
             let buffer = claims[claim].buffer
-            guard buffers[buffer].claims.first == claim, buffers[buffer].move == nil, !buffers[buffer].isEnding else {
-                return claim
-            }
+            let isOver = buffers[buffer].isEnding || buffers[buffer].isSuspect
+            guard buffers[buffer].claims.first == claim, buffers[buffer].move == nil, !isOver else { return claim }
             cursor = ticketClaims.after(claim)
         }
         return nil
