@@ -10,6 +10,7 @@ BUILD_PACKAGES := libdrm-dev libudev-dev pkg-config
 TEST_PACKAGES := gcc libc6-dev procps python3 systemd
 # libFuzzer is in C++, and is linked to what g++ brings.
 FUZZ_PACKAGES := g++
+BENCH_PACKAGES := gcc libc6-dev strace
 # One file that needs only libc, libm, libstdc++, libgcc, libdrm and libudev.
 RELEASE := swift build -c release --static-swift-stdlib -Xlinker -s --product dmabuf-share
 PREFIX ?= /usr/local
@@ -89,9 +90,10 @@ coverage: test-packages ## how many lines of the rules and of the wire their tes
 	@Tests/Tools/coverage
 
 .PHONY: bench
-bench: packages ## what a request costs the rules at 100, 1,000 and 10,000 buffers
+bench: release ## the daemon against the same in C, in turns: attach, register, CPU, death, memory; and the rules alone
+	@$(NEED) --why "to measure" $(BENCH_PACKAGES)
 	@swift build -c release --product dmabuf-bench >&2
-	@.build/release/dmabuf-bench
+	@Tests/Bench/run .build/release
 
 .PHONY: guest
 guest: release ## CMD='…' in a guest kernel (KERNEL=6.12|6.1|7.3, SCREEN=file.png); no CMD: a shell
