@@ -13,6 +13,8 @@ package struct Checker: Sendable {
     private var lastBits: UInt64 = 0
     /// The act of the step under way.
     var act = Act.expire
+    /// The token that this step's request has used.
+    var used: TokenID?
     /// Whether this step's request was refused.
     var isRefused = false
     /// Requests that were answered in this step.
@@ -62,6 +64,7 @@ package struct Checker: Sendable {
         }
         self.isLate = isLate
         isRefused = false
+        used = nil
         replaced = nil
         suspects.removeAll(keepingCapacity: true)
         leaving.removeAll(keepingCapacity: true)
@@ -87,8 +90,7 @@ package struct Checker: Sendable {
     private mutating func observed(_ observation: Observation) {
         switch observation {
         case .clientDied(let id): if let peer = world.peer(id), world.peers[peer].isAlive { died(peer) }
-        case .count(let buffer, let generation, let count):
-            counted(buffer, generation, count)
+        case .count(let buffer, let generation, _):
             if let look = world.looks.firstIndex(where: { $0.buffer == buffer && $0.generation == generation }) {
                 world.looks.remove(at: look)
             }
@@ -120,6 +122,7 @@ package struct Checker: Sendable {
             try check(effects[index])
             if index > 0 { try checkUnlike(effects, index) }
         }
+        if case .observe(.count(let buffer, let generation, let count)) = act { counted(buffer, generation, count) }
         try expect(passing == nil, .noOldGrant, "a descriptor was passed without an answer that says so")
     }
 
@@ -170,9 +173,11 @@ package struct Checker: Sendable {
 
     func isCutOff(_ peer: Int) -> Bool { cutOff.contains(world.peers[peer].id) }
 
-    /// No step says the same thing to the same client twice.
+    /// No step says the same thing to the same client twice. Two moves of one buffer may be aborted in one step, one that
+    /// is late and one that its mover asks for as it is cut off; that each was begun is checked with its end.
     private func checkUnlike(_ effects: [Effect], _ index: Int) throws(Violation) {
-        guard case .notify = effects[index] else { return }
+        guard case .notify(_, let notice) = effects[index] else { return }
+        if case .moveAborted = notice { return }
         for earlier in effects.indices where earlier < index && effects[earlier] == effects[index] {
             throw Violation(.noticeOnce, "told twice in one step: \(effects[index])")
         }

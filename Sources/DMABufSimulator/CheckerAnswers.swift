@@ -26,6 +26,7 @@ extension Checker {
         case (.register(let id, let registration), .registered(let registered, let generation)):
             try expect(id == registered && generation == .first, .oneGeneration, "registered as another: \(answer)")
             world.nextInode += 1
+            forgetLast(id)
             world.buffers.append(
                 SeenBuffer(
                     label: nextLabel(), id: id, owner: peer, kept: registration.kept,
@@ -48,7 +49,7 @@ extension Checker {
                 terms.lock != nil || !isQueued([id], before: label), .locksInOrder, "a move overtook a lock")
             if let buffer = world.buffer(id) {
                 world.buffers[buffer].isServers = terms.copier == .server
-                world.buffers[buffer].lender = lender(terms.token, to: peer, on: buffer)
+                world.buffers[buffer].lender = lender(used, to: peer, on: buffer)
             }
         case (.lock(let ids, _, _), .locked(let number, let until)): try locked(number, ids, until, open, peer)
         case (.wait(let attachment, let usage, _), .waited(let status)): try waited(attachment, usage, status, open)

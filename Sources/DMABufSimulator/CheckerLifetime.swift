@@ -23,7 +23,13 @@ extension Checker {
         }
     }
 
-    /// A count that is not raised may end a suspicion, if nobody is attached.
+    /// A number that is given again names nothing of the buffer that had it.
+    mutating func forgetLast(_ id: BufferID) {
+        for index in world.locks.indices { world.locks[index].buffers.removeAll { $0 == id } }
+        world.tokens.removeAll { $0.buffer == id }
+    }
+
+    /// A count that is not raised may end a suspicion, if nobody is attached when all that was due is done.
     mutating func counted(_ id: BufferID, _ generation: Generation, _ count: Count) {
         guard let buffer = world.buffer(id), world.buffers[buffer].generation == generation else { return }
         if case .raised = count { return }

@@ -68,7 +68,9 @@ extension Checker {
         try expect(
             carries || lending(right, to: peer, on: buffer) != nil, .rightsHold,
             "\(right) of buffer \(id.low) was neither its own nor lent")
-        if isSpent, let shown { spend(shown) }
+        guard isSpent, let shown else { return }
+        used = world.tokens[shown].id
+        spend(shown)
     }
 
     private func checkRight(_ right: Rights, of id: AttachmentID) throws(Violation) {

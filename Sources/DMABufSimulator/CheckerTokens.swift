@@ -72,9 +72,9 @@ extension Checker {
     }
 
     /// Whose right the mover has; nil if it is its own.
-    func lender(_ shown: TokenID?, to peer: Int, on buffer: Int) -> TokenID? {
+    func lender(_ used: TokenID?, to peer: Int, on buffer: Int) -> TokenID? {
         if plainRights(peer, buffer).contains(.move) { return nil }
-        let token = world.tokens.last { $0.id == shown && $0.buffer == world.buffers[buffer].id }
+        let token = world.tokens.last { $0.id == used && $0.buffer == world.buffers[buffer].id }
         if let token, token.rights.contains(.move) { return token.id }
         return lending(.move, to: peer, on: buffer)?.token
     }

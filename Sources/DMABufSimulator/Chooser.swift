@@ -92,7 +92,7 @@ struct Chooser {
             guard let buffer = anyBuffer() else { return nil }
             return .observe(.copyFailed(world.buffers[buffer].id, world.buffers[buffer].generation.next))
         case 3:
-            guard let buffer = anyBuffer() else { return nil }
+            guard let buffer = uncopied() ?? anyBuffer() else { return nil }
             let seen = world.buffers[buffer]
             return .observe(.copyDone(seen.id, seen.generation.next, backing(byteCount: seen.byteCount)))
         default:

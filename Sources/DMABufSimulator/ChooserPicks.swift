@@ -12,6 +12,14 @@ extension Chooser {
         random.choose(world.buffers, labelled: { $0.label }, where: { _ in true })
     }
 
+    /// Now and then one whose copy is the server's and has not begun.
+    mutating func uncopied() -> Int? {
+        guard random.oneIn(2) else { return nil }
+        return random.choose(world.buffers, labelled: { $0.label }) {
+            $0.mover != nil && $0.isServers && !$0.isReadyToCopy
+        }
+    }
+
     /// Now and then one that has ended.
     mutating func buffer() -> Int? {
         if random.oneIn(24) { return anyBuffer() }

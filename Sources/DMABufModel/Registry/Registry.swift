@@ -90,12 +90,15 @@ public struct Registry: Sendable {
     }
 
     public mutating func observe(_ observation: Observation, at now: Instant, into effects: inout Effects) {
+        // What is due may begin a copy: the one reported here was begun before.
+        let copied = buffer(copiedBy: observation)
         beginStep(at: now, &effects)
         switch observation {
         case .clientDied(let client): if let slot = clientSlots[client] { die(slot) }
         case .count(let buffer, let generation, let count): countSeen(buffer, generation, count)
-        case .copyDone(let buffer, let generation, let backing): copyDone(buffer, generation, backing)
-        case .copyFailed(let buffer, let generation): copyFailed(buffer, generation)
+        case .copyDone(let buffer, let generation, let backing):
+            if copied != nil { copyDone(buffer, generation, backing) }
+        case .copyFailed(let buffer, let generation): if copied != nil { copyFailed(buffer, generation) }
         case .fenceEnded(let fence, let end): fenceEnded(fence, end)
         case .delivered(let client, let notices): delivered(client, notices)
         }

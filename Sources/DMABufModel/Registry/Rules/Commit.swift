@@ -71,6 +71,14 @@ extension Registry {
         endMove(of: buffer, .aborted(.copyFailed))
     }
 
+    /// The buffer whose copy is reported; nil for a report of anything else, or of a copy that is not under way.
+    func buffer(copiedBy observation: Observation) -> Slot? {
+        switch observation {
+        case .copyDone(let id, let generation, _), .copyFailed(let id, let generation): findCopying(id, generation)
+        default: nil
+        }
+    }
+
     /// The buffer that the server is copying to `generation`; a copy that was cancelled meanwhile meets nobody.
     private func findCopying(_ id: BufferID, _ generation: Generation) -> Slot? {
         guard let buffer = bufferSlots[id], let move = buffers[buffer].move, move.phase == .copying,
