@@ -6,8 +6,9 @@ SHELL := /bin/bash
 
 NEED := Tests/Tools/apt-need
 BUILD_PACKAGES := libdrm-dev libudev-dev pkg-config
-# The clients in Tests/Clients are in C and Python; some tests look for processes, one is a service manager.
-TEST_PACKAGES := gcc libc6-dev procps python3 systemd
+# The clients in Tests/Clients are in C and Python; some tests look for processes or count system calls, one is a service
+# manager.
+TEST_PACKAGES := gcc libc6-dev procps python3 strace systemd
 # libFuzzer is in C++, and is linked to what g++ brings.
 FUZZ_PACKAGES := g++
 BENCH_PACKAGES := gcc libc6-dev strace

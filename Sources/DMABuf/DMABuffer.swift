@@ -32,13 +32,15 @@ public final class DMABuffer: Sendable {
     ///
     /// Throws `notADMABuf` for anything but a dma-buf or a memfd, and `unsealed` for a memfd that is not sealed against
     /// shrinking (it could be truncated under a reader: SIGBUS).
-    public init(adopting descriptor: consuming Descriptor) throws(DMABufError) {
-        var seals: MemFD.Seals = []
-        let kind: DescriptorKind
-        do throws(Errno) { kind = try DescriptorKind(of: descriptor, seals: &seals) } catch {
-            throw .system("identify descriptor \(descriptor.numberForDisplay)", error)
-        }
-        switch kind {
+    public convenience init(adopting descriptor: consuming Descriptor) throws(DMABufError) {
+        try self.init(adopting: descriptor, identifiedAs: nil)
+    }
+
+    /// As above, where somebody may have looked already.
+    package init(adopting descriptor: consuming Descriptor, identifiedAs found: Identification?) throws(DMABufError) {
+        let identification = try identify(descriptor, found)
+        let seals = identification.seals
+        switch identification.kind {
         case .dmaBuf: self.kind = .dmaBuf
         case .memfd:
             guard seals.contains(.shrink) else {
@@ -49,7 +51,7 @@ public final class DMABuffer: Sendable {
             self.kind = .memfd
         default:
             descriptor.closeElsewhere()
-            throw DMABufError(.notADMABuf, "descriptor is \(kind), not a dma-buf")
+            throw DMABufError(.notADMABuf, "descriptor is \(identification.kind), not a dma-buf")
         }
         do throws(Errno) {
             let status = try descriptor.status()
@@ -120,6 +122,15 @@ public final class DMABuffer: Sendable {
         try attempting("add a fence to dma-buf \(inode)") { () throws(Errno) in
             try DMABufIoctl.importSyncFile(fence.descriptor, into: descriptor, as: access.ioctlAccess)
         }
+    }
+}
+
+func identify(
+    _ descriptor: borrowing Descriptor, _ found: Identification?
+) throws(DMABufError) -> Identification {
+    if let found { return found }
+    do throws(Errno) { return try Identification(of: descriptor) } catch {
+        throw .system("identify descriptor \(descriptor.numberForDisplay)", error)
     }
 }
 

@@ -27,11 +27,13 @@ public final class Fence: Sendable {
     package let descriptor: Descriptor
 
     /// Takes over a descriptor after identifying it; `notADMABuf` if it is none of the three kinds.
-    public init(adopting descriptor: consuming Descriptor) throws(DMABufError) {
-        let kind: DescriptorKind
-        do throws(Errno) { kind = try DescriptorKind(of: descriptor) } catch {
-            throw .system("identify descriptor \(descriptor.numberForDisplay)", error)
-        }
+    public convenience init(adopting descriptor: consuming Descriptor) throws(DMABufError) {
+        try self.init(adopting: descriptor, identifiedAs: nil)
+    }
+
+    /// As above, where somebody may have looked already.
+    package init(adopting descriptor: consuming Descriptor, identifiedAs found: Identification?) throws(DMABufError) {
+        let kind = try identify(descriptor, found).kind
         switch kind {
         case .syncFile: self.kind = .syncFile
         case .eventfd: self.kind = .eventfd

@@ -37,10 +37,11 @@ extension RegistryServer {
     {
         var memory: [DMABuffer] = []
         for _ in memories.description.sizes {
+            let found = descriptors.identificationOfFirst
             guard let descriptor = descriptors.takeFirst() else {
                 throw DMABufError(.notADMABuf, "a descriptor is missing")
             }
-            let buffer = try DMABuffer(adopting: descriptor)
+            let buffer = try DMABuffer(adopting: descriptor, identifiedAs: found)
             guard buffer.kind == memories.kind.kind else {
                 throw DMABufError(.notADMABuf, "a \(buffer.kind.rawValue) came as a \(memories.kind)")
             }
@@ -57,10 +58,11 @@ extension RegistryServer {
         if let user = arriving.client?.identity.user, !budget.fences.hasRoom(for: user) {
             throw DMABufError(.failed, "too many fences are pending")
         }
+        let found = descriptors.identificationOfFirst
         guard let descriptor = descriptors.takeFirst() else {
             throw DMABufError(.notADMABuf, "a fence's descriptor is missing")
         }
-        let fence = try Fence(adopting: descriptor)
+        let fence = try Fence(adopting: descriptor, identifiedAs: found)
         guard fence.kind == kind.kind else {
             throw DMABufError(.notADMABuf, "a \(fence.kind.rawValue) came as a \(kind.kind.rawValue)")
         }

@@ -10,11 +10,11 @@ import SystemPackage
 extension RegistryServer {
     @discardableResult
     mutating func say(
-        _ message: Message, _ serial: UInt64, with memory: [DMABuffer] = [], to client: ClientConnection
+        _ message: consuming Message, _ serial: UInt64, with memory: [DMABuffer] = [], to client: ClientConnection
     ) -> Outbox.Outcome {
         guard !client.isClosed else { return .gone }
+        let isNotice = message.opcode.isNotice
         Envelope(serial: serial, message).encode(into: &outgoing)
-        let isNotice = if case .notice = message { true } else { false }
         let outcome = client.outbox.send(outgoing, memory, isNotice: isNotice, to: client.socket)
         switch outcome {
         case .sent: break

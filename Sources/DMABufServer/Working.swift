@@ -17,7 +17,8 @@ struct WorkerTable {
     private var last: UInt64 = 0
 
     var hasRoom: Bool { workers.count < Self.limit }
-    var firstEnd: Instant? { workers.values.lazy.map(\.end).min() }
+    /// Kept, for it is asked at every turn of the loop.
+    private(set) var firstEnd: Instant?
 
     subscript(number: UInt64) -> WorkerProcess? { workers[number] }
     var all: [WorkerProcess] { Array(workers.values) }
@@ -27,8 +28,15 @@ struct WorkerTable {
         return last
     }
 
-    mutating func add(_ worker: WorkerProcess) { workers[worker.number] = worker }
-    mutating func remove(_ worker: WorkerProcess) { workers[worker.number] = nil }
+    mutating func add(_ worker: WorkerProcess) {
+        workers[worker.number] = worker
+        firstEnd = firstEnd.map { min($0, worker.end) } ?? worker.end
+    }
+
+    mutating func remove(_ worker: WorkerProcess) {
+        workers[worker.number] = nil
+        firstEnd = workers.values.map(\.end).min()
+    }
 }
 
 // Rule: allocation.

@@ -19,17 +19,12 @@ public enum DescriptorKind: Equatable, Sendable {
         try self.init(ofNumber: descriptor.number)
     }
 
-    /// As above; and the seals of a memfd, which had to be asked to know it.
-    public init(of descriptor: borrowing Descriptor, seals: inout MemFD.Seals) throws(Errno) {
-        try self.init(ofNumber: descriptor.number, seals: &seals)
-    }
-
     init(ofNumber number: CInt) throws(Errno) {
         var seals: MemFD.Seals = []
         try self.init(ofNumber: number, seals: &seals)
     }
 
-    private init(ofNumber number: CInt, seals: inout MemFD.Seals) throws(Errno) {
+    fileprivate init(ofNumber number: CInt, seals: inout MemFD.Seals) throws(Errno) {
         let link = try Sysfs.link("/proc/thread-self/fd/\(number)")
         if link.starts(with: "/dmabuf:".utf8) {
             // A plain file can be called this, but its fdinfo has no exporter; and the statfs type settles it, asked
@@ -71,6 +66,23 @@ public enum DescriptorKind: Equatable, Sendable {
         "anon_inode:[eventfd]": .eventfd,
         "anon_inode:[pidfd]": .pidfd,
     ]
+}
+
+/// What a descriptor has been found to be, for whoever need not look again: while it is open, it stays what it is.
+public struct Identification: Sendable {
+    public let kind: DescriptorKind
+    /// Of a memfd; they had to be asked to know it, and are never taken off.
+    public let seals: MemFD.Seals
+
+    public init(of descriptor: borrowing Descriptor) throws(Errno) {
+        try self.init(ofNumber: descriptor.number)
+    }
+
+    init(ofNumber number: CInt) throws(Errno) {
+        var seals: MemFD.Seals = []
+        kind = try DescriptorKind(ofNumber: number, seals: &seals)
+        self.seals = seals
+    }
 }
 
 extension DescriptorKind: CustomStringConvertible {

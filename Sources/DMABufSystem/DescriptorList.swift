@@ -12,6 +12,8 @@ public struct DescriptorList: ~Copyable, Sendable {
     private var more: [CInt] = []
     private var total = 0
     private var taken = 0
+    /// What those are that are still here, as far as somebody has looked.
+    private var found: [Identification] = []
     private let areStrange: Bool
 
     public init() {
@@ -62,15 +64,23 @@ public struct DescriptorList: ~Copyable, Sendable {
     /// If any of them is of a kind that is not known, closes all of them and says what was found; nil, and nothing has
     /// happened, if all are known.
     public mutating func closeIfStrange() -> Strangers? {
+        found = []
         for index in taken..<total {
-            let kind = (try? DescriptorKind(ofNumber: stored(index))) ?? .other("what cannot be looked at")
-            guard !kind.isKnown else { continue }
+            let identification = try? Identification(ofNumber: stored(index))
+            if let identification, identification.kind.isKnown {
+                found.append(identification)
+                continue
+            }
+            let kind = identification?.kind ?? .other("what cannot be looked at")
             let (count, lost) = closeStrangers()
-            taken = total
+            (taken, found) = (total, [])
             return Strangers(kind: kind, count: count, lost: lost)
         }
         return nil
     }
+
+    /// What ``closeIfStrange()`` has found the first one to be; nil if nobody has looked.
+    public var identificationOfFirst: Identification? { found.first }
 
     /// How many are still in the list.
     public var count: Int { total - taken }
@@ -89,7 +99,10 @@ public struct DescriptorList: ~Copyable, Sendable {
     /// Hands the first one out, or nil when none is left.
     public mutating func takeFirst() -> Descriptor? {
         guard taken < total else { return nil }
-        defer { taken += 1 }
+        defer {
+            taken += 1
+            if !found.isEmpty { found.removeFirst() }
+        }
         return Descriptor(adopting: taken < 4 ? few[taken] : more[taken - 4])
     }
 

@@ -26,7 +26,8 @@ extension Envelope {
         // Nobody answers a notice, so it has no number.
         if opcode.isNotice, serial != 0 { throw .reservedBits(field: "serial of a notice") }
         // Only now: a value that is made and then thrown away is a value that is copied.
-        self.init(serial: serial, message)
+        self.serial = serial
+        self.message = message
     }
 }
 
