@@ -30,6 +30,12 @@ public struct Running: ~Copyable {
         self.child = child
     }
 
+    /// Whoever loses sight of it leaves nothing: not the process, and no zombie, which would keep others from being found.
+    deinit {
+        try? child.send(.kill)
+        _ = try? child.wait(until: .after(.seconds(5)))
+    }
+
     public var processID: Int32 { child.processID }
 
     public func send(_ signal: SignalNumber) throws { try child.send(signal) }
