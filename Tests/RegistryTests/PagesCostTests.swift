@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufClient
+import DMABufModel
+import DMABufSystem
+import SystemPackage
+import TestSupport
+import Testing
+
+@Suite("What an access through control pages costs", .leavesNoDescriptor)
+struct PagesCostTests {
+    private let limit = Deadline.after(.seconds(120))
+
+    @Test(
+        "a begin and an end make no system call", .enabled(if: Trace.isPossible, "strace is missing, or may not trace"))
+    func noSystemCall() throws {
+        let registry = try RunningRegistry()
+        var client = try RegistryConnection(at: registry.socket, until: limit)
+        let (id, _) = try client.register(try Field.make(.first), kept: .owner, until: limit)
+        let attached = try client.attach(id, AttachTerms(.readWrite), until: limit)
+        try once(&client, attached)
+        let calls = try Trace.calls {
+            for _ in 0..<1000 { try once(&client, attached) }
+        }
+        #expect(calls == [])
+        // The control: what asks is seen.
+        let asked = try Trace.calls { try client.ask(.snapshot(attached.attachment, .write), until: limit) }
+        #expect(asked.count >= 2)
+        _ = try registry.stop()
+    }
+
+    @Test("it is a small part of what asking costs")
+    func figure() throws {
+        let registry = try RunningRegistry()
+        var client = try RegistryConnection(at: registry.socket, until: limit)
+        let (id, generation) = try client.register(try Field.make(.first), kept: .owner, until: limit)
+        let attached = try client.attach(id, AttachTerms(.readWrite), until: limit)
+        var (pages, messages, ratios): ([Double], [Double], [Double]) = ([], [], [])
+        for _ in 0..<60 {
+            let byPage = try nanoseconds { try once(&client, attached) }
+            let byMessage = try nanoseconds {
+                try client.ask(.beginAccess(attached.attachment, generation, .read), until: limit)
+                try client.ask(.endAccess(attached.attachment), until: limit)
+            }
+            pages.append(byPage)
+            messages.append(byMessage)
+            ratios.append(byMessage / byPage)
+        }
+        let (page, message, ratio) = (median(pages), median(messages), median(ratios))
+        print("begin and end: \(Int(page)) ns by page, \(Int(message)) ns by message, ratio \(Int(ratio))")
+        #expect(ratio > 5)
+        _ = try registry.stop()
+    }
+
+    private func once(_ client: inout RegistryConnection, _ attached: AttachedBuffer) throws {
+        let ongoing = try client.beginAccess(attached, .read, until: limit)
+        let state = try client.endAccess(ongoing, until: limit)
+        guard state == .ok else { throw Errno.invalidArgument }
+    }
+
+    /// Of one, in a block of a hundred.
+    private func nanoseconds(_ body: () throws -> Void) throws -> Double {
+        let start = Deadline.now()
+        for _ in 0..<100 { try body() }
+        return Double(Deadline.now().nanoseconds - start.nanoseconds) / 100
+    }
+
+    private func median(_ values: [Double]) -> Double { values.sorted()[values.count / 2] }
+}
+
+/// What this thread asks of the kernel, as strace sees it.
+private enum Trace {
+    static var isPossible: Bool {
+        let isThere = (try? Running(["strace", "-V"]).finish())?.status == 0
+        let scope = (try? Sysfs.bytes("/proc/sys/kernel/yama/ptrace_scope", limit: 8)) ?? []
+        return isThere && (OwnProcess.userID == 0 || !scope.contains { $0 >= 0x31 && $0 <= 0x33 })
+    }
+
+    static func calls(_ body: () throws -> Void) throws -> [String] {
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        let strace = try Running(["strace", "-f", "-o", "\(folder)/trace", "-p", "\(OwnProcess.processID)"])
+        try wait { try isTraced() }
+        _ = FileType(at: "/begin-of-trace")
+        let result = Result { try body() }
+        _ = FileType(at: "/end-of-trace")
+        try strace.send(.interrupt)
+        _ = try strace.finish()
+        try result.get()
+        let lines = String(decoding: try Sysfs.bytes("\(folder)/trace", limit: 16 << 20), as: UTF8.self)
+            .split(separator: "\n").map(String.init)
+        guard let begin = lines.firstIndex(where: { $0.contains("/begin-of-trace") }),
+            let end = lines.firstIndex(where: { $0.contains("/end-of-trace") })
+        else { throw Errno.noSuchFileOrDirectory }
+        // Of other threads nothing counts.
+        let thread = lines[begin].prefix { $0 != " " }
+        return lines[begin...].dropFirst().prefix(end - begin - 1).filter { $0.hasPrefix(thread + " ") }
+    }
+
+    private static func isTraced() throws -> Bool {
+        let status = String(decoding: try Sysfs.bytes("/proc/thread-self/status", limit: 8192), as: UTF8.self)
+        return !status.contains("TracerPid:\t0\n")
+    }
+}
