@@ -18,6 +18,7 @@ extension Words {
         case "copyFailed": return .observe(.copyFailed(try buffer(), try generation()))
         case "ended": return .observe(.fenceEnded(try fence(), try fenceEnd()))
         case "delivered": return .observe(.delivered(try client(), notices: try small()))
+        case "accesses": return .observe(.accesses(try attachment(), try small()))
         case "expire": return .expire
         case let other: throw fail("there is no step '\(other)'")
         }

@@ -20,6 +20,9 @@ public func text(_ effect: Effect) -> String {
     case .release(let id, let generation, let isVerified):
         "release \(text(id)) \(text(generation)) \(isVerified ? "verified" : "unverified")"
     case .disconnect(let client, let farewell): "disconnect \(text(client)) \(farewell)"
+    case .publish(let id, let published):
+        "publish \(text(id))" + (published.isMoving ? " moving" : "") + (published.hasFences ? " fences" : "")
+            + (published.isRenewed ? " renewed" : "")
     }
 }
 

@@ -70,6 +70,7 @@ func text(_ observation: Observation) -> String {
     case .fenceEnded(let id, .ok): "ended \(text(id)) ok"
     case .fenceEnded(let id, .error(let code)): "ended \(text(id)) error \(code)"
     case .delivered(let client, let notices): "delivered \(text(client)) \(notices)"
+    case .accesses(let id, let count): "accesses \(text(id)) \(count)"
     }
 }
 

@@ -47,7 +47,7 @@ extension RegistryServer {
         do throws(Errno) {
             try poller.add(client.socket.descriptor, token: EventToken.client(client.number).rawValue)
             try poller.add(client.identity.pidfd.descriptor, token: EventToken.process(client.number).rawValue)
-            say(.hello(Hello(features: .registry)), 1, to: client)
+            say(.hello(Hello(features: [.registry, .pages])), 1, to: client)
         } catch { part(client, .unserved, "no room to watch it") }
     }
 
@@ -82,7 +82,7 @@ extension RegistryServer {
         let joined = Joined(client: id, secret: Secret(high: secret.0, low: secret.1), run: run)
         log.debug(
             "joined", metadata: ["client": "\(id.rawValue)", "uid": "\(identity.uid)", "pid": "\(identity.pid)"])
-        say(.joined(joined), serial, to: client)
+        welcome(client, joined, serial)
     }
 }
 

@@ -50,6 +50,7 @@ extension RegistryServer {
         case .release(let buffer, let generation, _):
             memories[GenerationKey(buffer: buffer, generation: generation)] = nil
         case .disconnect(let client, let reason): cutOff(client, reason)
+        case .publish(let buffer, let state): pages.publish(buffer, state)
         }
     }
 
@@ -93,12 +94,13 @@ extension RegistryServer {
         guard let key = passing.take(), let entry = memories[key] else { return }
         let grant = Grant(
             isMapped: isMapped, buffer: key.buffer, attachment: attachment, generation: key.generation, fences: fences,
-            memories: entry.memories)
+            memories: entry.memories, word: word(for: attachment, key.buffer, client))
         say(.granted(grant), number.rawValue, with: entry.memory, to: client)
     }
 
     private mutating func tell(_ notice: Notice, to id: ClientID) {
         counters.notices += 1
+        if case .attachmentEnded(let attachment, _) = notice { pages.remove(attachment) }
         guard let client = clients[id] else { return }
         if say(.notice(notice), 0, to: client) == .sent { observations.append(.delivered(id, notices: 1)) }
     }

@@ -19,6 +19,10 @@ final class ClientConnection {
     let identity: PeerIdentity
     var stage = Stage.greeting
     var outbox = Outbox()
+    /// It named the feature.
+    var wantsPages = false
+    /// The page that it writes; nil: its accesses come as messages.
+    var own: OwnWords?
     /// Nothing is read from a client that does not read: the edges of its reading are watched instead.
     var isWaiting = false
     /// It is gone, or about to be: nothing is said to it any more.

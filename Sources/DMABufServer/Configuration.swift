@@ -14,11 +14,12 @@ public struct Configuration: Sendable {
 
     public init() {}
 
-    /// Never promises more than `openFiles` descriptors allow: each client takes two, each fence and each memory one, and
-    /// some are kept for the daemon's own work. So the quota says no before the kernel does.
+    /// Never promises more than `openFiles` descriptors allow: each client takes two, and at most one for the page of its
+    /// user, each fence and each memory one, and some are kept for the daemon's own work. So the quota says no before the
+    /// kernel does.
     public mutating func fit(openFiles: UInt64) {
         limits.clients = UInt32(min(UInt64(limits.clients), openFiles / 8))
-        let spare = 2 * UInt64(limits.clients) + 64
+        let spare = 3 * UInt64(limits.clients) + 64
         limits.descriptors = min(limits.descriptors, openFiles - min(openFiles, spare))
     }
 }

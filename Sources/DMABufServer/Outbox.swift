@@ -32,6 +32,9 @@ struct Outbox {
         case gone
     }
 
+    /// A message with descriptors went past it, while it was empty.
+    mutating func hasSentDescriptors() { mayHaveUnread = true }
+
     /// Sends now if it can, and keeps what it cannot.
     mutating func send(
         _ bytes: [UInt8], _ descriptors: [DMABuffer], isNotice: Bool, to socket: borrowing UnixSocket

@@ -83,6 +83,7 @@ extension RegistryServer {
                 return part(client, .unserved, "this is a registry, and the peer does not speak to registries")
             }
             client.stage = .joining
+            client.wantsPages = hello.features.contains(.pages)
         case (.joining, .join(let join)): self.join(client, join, envelope.serial)
         default: part(client, .unexpected, "a message out of its place")
         }
@@ -114,9 +115,7 @@ extension RegistryServer {
             return refuse(error, envelope.serial, client)
         }
         counters.requests += 1
-        effects.removeAll()
-        registry.handle(request, numbered: arriving.number, from: id, at: now, into: &effects)
-        carryOutAll()
+        handle(request, arriving.number, from: id)
         observe()
     }
 }

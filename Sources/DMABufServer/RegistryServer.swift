@@ -28,6 +28,7 @@ public struct RegistryServer: ~Copyable {
     var clients = ClientTable()
     var greetings = GreetingQueue()
     var memories = MemoryTable()
+    var pages = ControlPages()
     var fences = FenceTable()
     var reservations: ReservationWorker
     /// Fences on their way into the kernel, and answers that wait for that.

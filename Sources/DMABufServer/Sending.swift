@@ -92,6 +92,7 @@ extension RegistryServer {
         client.socket.shutdown()
         clients.remove(client)
         budget.connections.giveBack(of: client.identity.user)
+        if let own = client.own { pages.cutOff(own, of: client.identity.user) }
         guard let id = client.id else { return greetings.remove(of: client.identity.user) }
         counters.deaths += 1
         observations.append(.clientDied(id))

@@ -9,6 +9,15 @@ package enum Act: Hashable, Sendable {
     case observe(Observation)
     case expire
 
+    /// A death is told when all that was due before it has been said; and a copy that is asked for only then cannot have
+    /// ended before.
+    var comesAfterWhatIsDue: Bool {
+        switch self {
+        case .observe(.clientDied), .observe(.copyDone), .request(_, _, .commitMove): true
+        default: false
+        }
+    }
+
     /// Whether it reports the end of this fence.
     func ends(_ fence: FenceID) -> Bool {
         if case .observe(.fenceEnded(fence, _)) = self { true } else { false }

@@ -35,6 +35,8 @@ package struct Checker: Sendable {
     private var hadCopy = false
     /// Moves that ended in this step.
     var ended: [Int] = []
+    /// The move that began in this step.
+    var begun: Int?
     /// Clients that are cut off in this step.
     private var cutOff: [ClientID] = []
     /// A descriptor whose answer is still to come.
@@ -73,6 +75,7 @@ package struct Checker: Sendable {
         cutOff.removeAll(keepingCapacity: true)
         answered.removeAll(keepingCapacity: true)
         ended.removeAll(keepingCapacity: true)
+        begun = nil
         switch act {
         case .request(let peer, let number, let request):
             tally.count(request)
@@ -98,6 +101,7 @@ package struct Checker: Sendable {
             hadCopy = world.copies.contains { $0.buffer == buffer && $0.generation == generation }
             world.copies.removeAll { $0.buffer == buffer && $0.generation == generation }
         case .fenceEnded(let id, let end): signalled(id, end)
+        case .accesses(let id, let count): counted(id, Int(count))
         case .delivered(let id, let count): if let peer = world.peer(id) { world.peers[peer].unread -= Int(count) }
         }
     }
@@ -202,6 +206,7 @@ package struct Checker: Sendable {
             }
         case .release(let id, let generation, let isVerified): try released(id, generation, isVerified)
         case .disconnect(let client, _): try disconnected(client)
+        case .publish(let id, let published): try self.published(id, published)
         }
     }
 

@@ -24,6 +24,9 @@ extension Checker {
         if seen.lost > 0 {
             try expect(state != .ok, .accessesHold, "what was written is lost, and its writer was not told")
             world.attachments[index].lost -= 1
+        } else if seen.hasWord, seen.accesses == 0 {
+            // It asks what has become of one that it counted itself.
+            try expect(state == seen.state, .accessesHold, "an access ended \(state), and it is \(seen.state)")
         } else {
             try expect(state == .ok && seen.accesses > 0, .accessesHold, "an access ended \(state)")
             world.attachments[index].accesses -= 1
@@ -33,12 +36,14 @@ extension Checker {
     func notInAccess(_ id: AttachmentID) throws(Violation) {
         guard let index = world.attachment(id) else { return }
         let seen = world.attachments[index]
-        try expect(seen.accesses + seen.lost == 0, .accessesHold, "the end of an access was refused")
+        try expect(
+            seen.accesses + seen.lost == 0 && !seen.hasWord, .accessesHold, "the end of an access was refused")
     }
 
     mutating func loseAccesses(_ index: Int) {
         world.attachments[index].lost += world.attachments[index].accesses
         world.attachments[index].accesses = 0
+        world.attachments[index].counted = 0
     }
 
     /// The end of a lease is that of its attachment, whatever else is going on.

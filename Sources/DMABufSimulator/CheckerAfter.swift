@@ -14,6 +14,7 @@ extension Checker {
         try checkSuspects()
         try checkMovesTold()
         try checkFencesOfTheDead()
+        try checkPages()
         forgetOldQuestions()
         if !isConnection {
             forgetQuestions()

@@ -136,6 +136,7 @@ extension Checker {
             from.next == next && (seen.generation == from || seen.generation == next), .oneGeneration,
             "a move from an old generation")
         world.buffers[buffer].mover = peer
+        begun = buffer
     }
 
     private func check(_ refusal: Refusal, of open: OpenRequest, _ peer: Int) throws(Violation) {

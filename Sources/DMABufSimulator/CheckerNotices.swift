@@ -26,16 +26,19 @@ extension Checker {
         let buffer = seen.buffer
         switch notice {
         case .invalidate(_, _, let generation, let until):
-            try expect(seen.accesses > 0, .noticeOnce, "the idle are not waited for")
+            try expect(seen.accesses + seen.counted > 0, .noticeOnce, "the idle are not waited for")
             try expect(until >= world.now, .waitsEnd, "a deadline in the past")
             try told(index, generation)
             world.peers[peer].owed.append(notice)
         case .moving(_, _, let generation):
             try expect(seen.accesses == 0, .noticeOnce, "a holder was told as if it were idle")
+            try expect(!seen.hasWord, .noticeOnce, "a move told an idle importer that looks for itself")
             try told(index, generation)
         case .moved(_, _, let generation):
             try expect(generation == world.buffers[buffer].generation, .oneGeneration, "moved to an old generation")
+            if seen.hasWord, !seen.awaitsMove { return try toldToFollow(index, generation) }
             try expect(ended.contains(buffer), .oneGeneration, "told of a commit that was not")
+            world.attachments[index].wasToldToFollow = true
             try toldEnd(index)
         case .moveAborted(_, _, let generation):
             moveEnded(buffer)

@@ -59,6 +59,7 @@ extension Checker {
     }
 
     private mutating func lost(_ index: Int, _ state: AttachmentState) {
+        world.attachments[index].lostAt = label
         if state == .dead { world.attachments[index].diedAt = label }
         world.attachments[index].state = state
         world.attachments[index].surelyReserved = 0

@@ -24,10 +24,12 @@ extension Checker {
     }
 
     /// What can still be lent by an attachment: one that has ended, or whose token has, lends nothing.
-    func lending(_ right: Rights, to peer: Int, on buffer: Int) -> SeenAttachment? {
+    ///
+    /// One that was lost in this step did, when something ended before that.
+    func lending(_ right: Rights, to peer: Int, on buffer: Int, lostToo: Bool = false) -> SeenAttachment? {
         world.attachments.first {
-            $0.peer == peer && $0.buffer == buffer && !$0.isOver && $0.state == .ok && !$0.isCondemned
-                && $0.rights.isSuperset(of: right)
+            $0.peer == peer && $0.buffer == buffer && !$0.isOver && !$0.isCondemned && $0.rights.isSuperset(of: right)
+                && ($0.state == .ok || lostToo && $0.lostAt == label)
         }
     }
 

@@ -72,11 +72,11 @@ extension Checker {
     }
 
     /// Whose right the mover has; nil if it is its own.
-    func lender(_ used: TokenID?, to peer: Int, on buffer: Int) -> TokenID? {
+    func lender(_ used: TokenID?, to peer: Int, on buffer: Int, lostToo: Bool = false) -> TokenID? {
         if plainRights(peer, buffer).contains(.move) { return nil }
         let token = world.tokens.last { $0.id == used && $0.buffer == world.buffers[buffer].id }
         if let token, token.rights.contains(.move) { return token.id }
-        return lending(.move, to: peer, on: buffer)?.token
+        return lending(.move, to: peer, on: buffer, lostToo: lostToo)?.token
     }
 
     /// A move goes with the token that it was begun with, and with no other.
@@ -89,9 +89,10 @@ extension Checker {
                 try expect(!isThere, .rightsHold, "a move was aborted for a token that has not ended")
             }
             guard let mover = world.buffers[index].mover, !isThere else { continue }
-            let mayMove = plainRights(mover, index).contains(.move) || lending(.move, to: mover, on: index) != nil
+            let lent = lending(.move, to: mover, on: index, lostToo: true)
+            let mayMove = plainRights(mover, index).contains(.move) || lent != nil
             try expect(mayMove, .rightsHold, "a move has outlived the token that it was begun with")
-            world.buffers[index].lender = self.lender(nil, to: mover, on: index)
+            world.buffers[index].lender = self.lender(nil, to: mover, on: index, lostToo: true)
         }
     }
 }

@@ -28,6 +28,7 @@ struct Chooser {
         case .deliver: return deliver()
         case .die: return die()
         case .late: return late()
+        case .accesses: return accesses()
         case .pass: return .expire
         default: return request(for: choice)
         }
@@ -69,6 +70,12 @@ struct Chooser {
         guard let index = random.choose(world.fences, labelled: { $0.label }, where: { !$0.hasEnded && !$0.isDropped })
         else { return nil }
         return .observe(.fenceEnded(world.fences[index].id, random.oneIn(4) ? .error(5) : .ok))
+    }
+
+    /// What a client's own word says; half of them have one.
+    private mutating func accesses() -> Act? {
+        guard let index = attachment(where: { $0.id.rawValue % 2 == 0 }) else { return nil }
+        return .observe(.accesses(world.attachments[index].id, UInt32(random.below(3))))
     }
 
     private mutating func deliver() -> Act? {

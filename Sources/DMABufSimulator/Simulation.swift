@@ -60,8 +60,9 @@ package struct Simulation: Sendable {
             var chooser = Chooser(step, in: checker.world)
             guard let act = chooser.act(plan.weights) else { continue }
             if act == .expire { wakeUp(&random) }
-            // A death is told when all that was due before it has been said.
-            if isDue, case .observe(.clientDied) = act { try take(.expire, step.index) }
+            if isDue, act.comesAfterWhatIsDue { try take(.expire, step.index) }
+            // Whoever asked may have been cut off by that.
+            if case .request(let peer, _, _) = act, !checker.world.peers[peer].isAlive { continue }
             try take(act, step.index)
             if stride > 0, step.index % stride == 0 { try walk() }
         }

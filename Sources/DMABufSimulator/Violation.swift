@@ -20,6 +20,7 @@ package struct Violation: Error, Sendable {
         case releasedOnce = "memory is released once, when nobody is left"
         case copiesPair = "a copy is started once and ends once"
         case fairShares = "nobody is refused what is in its share"
+        case pagesTell = "whoever may begin an access by its page may begin it by asking"
         case ledgersBalance = "ledgers balance, and are zero at the end"
         case consistent = "the registry is consistent in itself"
         case neverTraps = "no step ends the process"

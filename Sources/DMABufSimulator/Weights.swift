@@ -11,12 +11,13 @@ enum Choice: Int, CaseIterable, Sendable {
     case reserve, addFence, snapshot, wait
     case lock, unlock
     case look, copy, fenceEnd, deliver, late, pass
+    case accesses
 
     /// How often it comes, before a run bends it.
     var weight: Int {
         switch self {
         case .attach, .beginAccess, .acknowledge, .deliver, .look: 28
-        case .addFence, .beginMove, .lock, .reserve, .wait: 18
+        case .addFence, .beginMove, .lock, .reserve, .wait, .accesses: 18
         case .commitMove, .endAccess, .fenceEnd, .unlock, .copy, .pass, .map: 12
         case .register, .revoke, .acknowledgeRevoke, .detach, .makeToken: 8
         case .pin, .unpin, .snapshot, .restore, .renew, .lookup, .attachNamed, .name, .share, .late: 5

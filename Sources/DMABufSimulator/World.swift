@@ -81,6 +81,9 @@ struct SeenBuffer: Sendable {
     /// Whose move is over, and who has not been told.
     var untold: Int?
     var isReadyToCopy = false
+    /// What the server's word shows, once it shows anything; each renewal is a new stamp.
+    var published: Published?
+    var stamp = 0
     /// The server copies.
     var isServers = false
     var isEnded = false
@@ -95,12 +98,21 @@ struct SeenAttachment: Sendable {
     var peer: Int
     var isOver = false
     var state = AttachmentState.ok
-    /// The step in which it died.
+    /// The step in which it was lost last, and that in which it died.
+    var lostAt: UInt64?
     var diedAt: UInt64?
     var access = Access.readWrite
     var generation = Generation.first
     var lease: Instant?
     var accesses = 0
+    /// It counts its accesses in a word.
+    var hasWord = false
+    /// What the word said since the last decision.
+    var counted = 0
+    /// What the server's word showed when this was granted.
+    var stamp: Int?
+    /// It has been told that its generation is old.
+    var wasToldToFollow = false
     /// Accesses that were cut off, whose ends are still to come.
     var lost = 0
     /// At most so many slots, and at least.

@@ -40,7 +40,8 @@ extension Message {
         case .accepted: self = .accepted
         case .refused: self = .refused(try reader.read())
         case .join: self = .join(try reader.read())
-        case .joined: self = .joined(try reader.read())
+        case .joined: self = .joined(try Joined(hasPages: false, from: &reader))
+        case .joinedWithPages: self = .joined(try Joined(hasPages: true, from: &reader))
         case .register: self = .register(try reader.read())
         case .commitMove: self = .commitMove(try reader.read())
         case .allocate: self = .allocate(try reader.read())
@@ -49,8 +50,10 @@ extension Message {
             self = .statistics(try reader.readCounted(Statistic.limit, field: "figure count"))
         case .order: self = .order(try reader.read())
         case .made: self = .made(try reader.read())
-        case .attached: self = .granted(try Grant(isMapped: false, from: &reader))
-        case .mapped: self = .granted(try Grant(isMapped: true, from: &reader))
+        case .attached: self = .granted(try Grant(isMapped: false, hasWord: false, from: &reader))
+        case .mapped: self = .granted(try Grant(isMapped: true, hasWord: false, from: &reader))
+        case .attachedWithWord: self = .granted(try Grant(isMapped: false, hasWord: true, from: &reader))
+        case .mappedWithWord: self = .granted(try Grant(isMapped: true, hasWord: true, from: &reader))
         case .inspected: self = .inspected(try reader.read())
         default:
             if opcode.isAnswer {

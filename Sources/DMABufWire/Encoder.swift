@@ -37,7 +37,7 @@ extension Message {
         case .accepted: break
         case .refused(let refusal): writer.write(refusal)
         case .join(let join): writer.write(join)
-        case .joined(let joined): writer.write(joined)
+        case .joined(let joined): joined.write(to: &writer)
         case .register(let buffer): writer.write(buffer)
         case .commitMove(let next): writer.write(next)
         case .allocate(let allocation): writer.write(allocation)

@@ -41,6 +41,7 @@ extension Message {
     public var descriptorCount: Int {
         switch self {
         case .offer(let offer): offer.description.sizes.count + offer.fences.count
+        case .joined(let joined): joined.pages == nil ? 0 : 2
         case .register(let buffer): buffer.memories.description.sizes.count
         case .commitMove(let next): next.memories.description.sizes.count + (next.fence == nil ? 0 : 1)
         case .order(let order): order.source?.description.sizes.count ?? 0

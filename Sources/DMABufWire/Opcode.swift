@@ -54,6 +54,7 @@ public enum Opcode: UInt16, CaseIterable, Sendable {
 
     // The registry's answers.
     case joined = 0x8100
+    case joinedWithPages = 0x8103
     case done = 0x8101
     case ruledOut = 0x8102
     case registered = 0x8110
@@ -64,6 +65,8 @@ public enum Opcode: UInt16, CaseIterable, Sendable {
     case tokenWithdrawn = 0x8131
     case attached = 0x8140
     case mapped = 0x8142
+    case attachedWithWord = 0x8149
+    case mappedWithWord = 0x814a
     case accessEnded = 0x8148
     case moveBegun = 0x8150
     case revoked = 0x8160
@@ -103,7 +106,7 @@ extension Message {
         case .accepted: .accepted
         case .refused: .refused
         case .join: .join
-        case .joined: .joined
+        case .joined(let joined): joined.pages == nil ? .joined : .joinedWithPages
         case .register: .register
         case .commitMove: .commitMove
         case .allocate: .allocate
@@ -112,7 +115,7 @@ extension Message {
         case .order: .order
         case .made: .made
         case .request(let request): request.opcode
-        case .granted(let grant): grant.isMapped ? .mapped : .attached
+        case .granted(let grant): grant.opcode
         case .inspected: .inspected
         case .answer(let answer): answer.opcode
         case .notice(let notice): notice.opcode

@@ -364,7 +364,15 @@ ENTRY = [
     BUFFER, GENERATION, Number("bytes", 8), Uid("owner"), Number("attachments", 4), KEPT,
     Bits("state", ["moving", "quarantined", "withdrawn", "pinned", "locked"]), Count("names", 1, 0, 4, "name count"), Pad(5),
     Items("names", "name", NAME)]
-ATTACHED = [BUFFER, ATTACHMENT, GENERATION, *STATUS, Number("pending fences", 4), Pad(4), *MEMORIES]
+GRANTED = [BUFFER, ATTACHMENT, GENERATION, *STATUS, Number("pending fences", 4), Pad(4)]
+ATTACHED = [*GRANTED, *MEMORIES]
+WITH_WORD = [
+    *GRANTED, Number("stamp", 8, low=4), Rule(lambda v: v["stamp"] % 4 == 0, "invalidValue", "stamp"), Number("slot", 4),
+    Number("word", 4), *MEMORIES]
+PAGES = [item for page in ("published bytes", "own bytes") for item in (
+    Number(page, 4, low=8, high=1 << 24),
+    Rule(lambda v, page=page: v[page] % 8 == 0, "invalidValue", page))] + [
+    Number("connection", 4), Rule(lambda v: v["connection"] < v["published bytes"] // 8, "invalidValue", "connection"), Pad(4)]
 REASONED = [Count("text", 2, 0, 512, "text length"), Pad(2), Text("text")]
 FAREWELLS = ["done", "malformed", "version", "descriptorsLost", "deadline", "unexpected", "slowReader", "ignoredRevoke",
              "ignoredLease", "unserved", "leaving"]
@@ -469,6 +477,7 @@ MESSAGES = {
     0x0175: Layout("unlock", [handle("lock")], "done"),
     # Answers
     0x8100: Layout("joined", [handle("client"), Id("secret"), Number("run", 8)]),
+    0x8103: Layout("joinedWithPages", [handle("client"), Id("secret"), Number("run", 8), *PAGES], fds=2),
     0x8101: Layout("done", []),
     0x8102: Layout("ruledOut", [
         Choice("rule", 2, {number: name for number, (name, _) in RULES.items()}), Pad(6), Case("rule", dict(RULES.values()))]),
@@ -483,6 +492,8 @@ MESSAGES = {
     0x8131: Layout("tokenWithdrawn", [Number("tokens", 4), Number("attachments", 4)]),
     0x8140: Layout("attached", ATTACHED, fds=["memories"]),
     0x8142: Layout("mapped", ATTACHED, fds=["memories"]),
+    0x8149: Layout("attachedWithWord", WITH_WORD, fds=["memories"]),
+    0x814a: Layout("mappedWithWord", WITH_WORD, fds=["memories"]),
     0x8148: Layout("accessEnded", [Choice("state", 1, ["ok", "revoked", "dead"]), Pad(7)]),
     0x8150: Layout("moveBegun", [GENERATION, *TIME]),
     0x8160: Layout("revoked", [

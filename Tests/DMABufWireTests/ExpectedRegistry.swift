@@ -95,6 +95,12 @@ enum ExpectedRegistry {
     private static let answers: [String: Envelope] = [
         "answer-joined": Envelope(
             serial: 2, .joined(Joined(client: ClientID(0x0102_0304_0506_0708), secret: secret, run: 3))),
+        "answer-joined-with-pages": Envelope(
+            serial: 2,
+            .joined(
+                Joined(
+                    client: ClientID(0x0102_0304_0506_0708), secret: secret, run: 3,
+                    pages: Pages(publishedByteCount: 65536, ownByteCount: 4096, connection: 8)))),
         "answer-inspected": Envelope(
             serial: 9,
             .inspected(
@@ -117,6 +123,10 @@ enum ExpectedRegistry {
                     plain))),
         "answer-attached": grant(three, FenceSummary(status: .pending, pending: 2), plain),
         "answer-attached-image": grant(three, FenceSummary(status: .ownerDead, pending: 0), nv12),
+        "answer-attached-with-word": grant(
+            three, FenceSummary(status: .pending, pending: 2), plain, word: GrantedWord(stamp: 28, slot: 9, word: 0)),
+        "answer-mapped-with-word": grant(
+            Generation(4), .idle, plain, word: GrantedWord(stamp: 1 << 40, slot: 8191, word: 511), isMapped: true),
         "answer-mapped": grant(Generation(4), .idle, tiled, isMapped: true),
         "refused-failed": Envelope(serial: 9, .refused(OfferRefusal(.failed, "open: no space"))),
     ].merging(plainAnswers) { first, _ in first }
@@ -272,13 +282,14 @@ enum ExpectedRegistry {
     private static func at(milliseconds: UInt64) -> Instant { Instant(nanoseconds: milliseconds * 1_000_000) }
 
     private static func grant(
-        _ generation: Generation, _ fences: FenceSummary, _ memories: Memories, isMapped: Bool = false
+        _ generation: Generation, _ fences: FenceSummary, _ memories: Memories, word: GrantedWord? = nil,
+        isMapped: Bool = false
     ) -> Envelope {
         Envelope(
             serial: 9,
             .granted(
                 Grant(
                     isMapped: isMapped, buffer: buffer, attachment: four, generation: generation, fences: fences,
-                    memories: memories)))
+                    memories: memories, word: word)))
     }
 }

@@ -10,7 +10,10 @@ extension SplitMix64 {
         switch below(15) {
         case 0: .join(Join(secret: flip() ? Secret(high: number(), low: some()) : nil))
         case 1:
-            .joined(Joined(client: ClientID(some()), secret: Secret(high: number(), low: some()), run: number()))
+            .joined(
+                Joined(
+                    client: ClientID(some()), secret: Secret(high: number(), low: some()), run: number(),
+                    pages: flip() ? pages() : nil))
         case 2: .register(NewBuffer(memories(), kept: one(Kept.self), name: flip() ? name() : nil))
         case 3: .commitMove(NewGeneration(of: buffer(), from: generation(), memories(), fence: flip() ? fence() : nil))
         case 4: .granted(grant())
@@ -87,7 +90,19 @@ extension SplitMix64 {
     private mutating func grant() -> Grant {
         Grant(
             isMapped: flip(), buffer: buffer(), attachment: attachment(), generation: generation(), fences: summary(),
-            memories: memories())
+            memories: memories(), word: flip() ? word() : nil)
+    }
+
+    private mutating func pages() -> Pages {
+        let published: UInt32 = .random(in: 1...Pages.sizeLimit / 8, using: &self) * 8
+        return Pages(
+            publishedByteCount: published, ownByteCount: .random(in: 1...Pages.sizeLimit / 8, using: &self) * 8,
+            connection: .random(in: 0..<published / 8, using: &self))
+    }
+
+    private mutating func word() -> GrantedWord {
+        GrantedWord(
+            stamp: max(SlotValue.step, SlotValue(rawValue: number()).stamp), slot: number(), word: number())
     }
 
     private mutating func listing() -> Listing {

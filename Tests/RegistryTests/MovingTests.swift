@@ -98,7 +98,7 @@ private struct Mover: ~Copyable {
     init(_ registry: borrowing RunningRegistry) throws {
         let exporter = MemFDExporter()
         let deadline = Deadline.after(.seconds(5))
-        var client = try RegistryConnection(at: registry.socket, until: deadline)
+        var client = try RegistryConnection(withoutPagesAt: registry.socket, until: deadline)
         let (id, _) = try client.register(try exporter.export(.bytes(8192)), name: "frame", until: deadline)
         let attached = try client.attach(id, AttachTerms(.read), until: deadline)
         let target = try exporter.export(.bytes(8192))

@@ -25,10 +25,11 @@ public final class RegistryClient: Sendable {
     public convenience init(
         at path: String? = RegistryAddress.standard, until deadline: Deadline
     ) throws(RegistryError) {
-        try self.init(RegistryConnection(at: path, until: deadline))
+        try self.init(RegistryConnection(withoutPagesAt: path, until: deadline))
     }
 
-    /// Goes on with a connection; notices that it has kept come first.
+    /// Goes on with a connection; notices that it has kept come first. Accesses come as messages from here on. What the
+    /// connection had control pages for stays idle to the registry: a move tells it only if it keeps old memory.
     public init(_ connection: consuming RegistryConnection) throws(RegistryError) {
         joined = connection.joined
         let (stream, continuation) = AsyncStream.makeStream(of: Notice.self, bufferingPolicy: .bufferingOldest(8192))

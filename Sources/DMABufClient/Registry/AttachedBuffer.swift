@@ -14,8 +14,11 @@ public struct AttachedBuffer: Sendable {
     /// What an access has to wait for, as it was when this was granted.
     public let fences: FenceSummary
     public let buffer: DescribedBuffer
+    /// Where its accesses are counted; nil: by message.
+    let word: GrantedWord?
 
     init(_ grant: Grant, _ descriptors: inout DescriptorList) throws(DMABufError) {
+        word = grant.word
         id = grant.buffer
         attachment = grant.attachment
         generation = grant.generation

@@ -14,6 +14,8 @@ import SystemPackage
 public struct RegistryConnection: ~Copyable {
     private var connection: Connection
     private var notices: [Notice] = []
+    /// nil where the registry has none for this client: every access is begun and ended by message.
+    var pages: ClientPages?
     /// Requests whose answers were not waited for to the end.
     private var givenUp: Set<UInt64> = []
     public let joined: Joined
@@ -22,6 +24,15 @@ public struct RegistryConnection: ~Copyable {
     public init(at path: String? = RegistryAddress.standard, until deadline: Deadline) throws(RegistryError) {
         guard let path else { throw .noRegistry(path: nil, nil) }
         try self.init(Self.connect(to: path, until: deadline), until: deadline)
+    }
+
+    /// As above, without control pages: every access is begun and ended by message, and the idle are told of every move.
+    /// For those who wait for notices.
+    public init(
+        withoutPagesAt path: String? = RegistryAddress.standard, until deadline: Deadline
+    ) throws(RegistryError) {
+        guard let path else { throw .noRegistry(path: nil, nil) }
+        try self.init(Self.connect(to: path, until: deadline), asking: .registry, until: deadline)
     }
 
     private static func connect(to path: String, until deadline: Deadline) throws(RegistryError) -> UnixSocket {
@@ -37,18 +48,31 @@ public struct RegistryConnection: ~Copyable {
 
     /// Joins over a connected socket.
     public init(_ socket: consuming UnixSocket, until deadline: Deadline) throws(RegistryError) {
+        try self.init(socket, asking: [.registry, .pages], until: deadline)
+    }
+
+    private init(
+        _ socket: consuming UnixSocket, asking features: Hello.Features, until deadline: Deadline
+    ) throws(RegistryError) {
         var connection = Connection(socket)
+        var answer: Incoming
         do throws(ConnectionError) {
-            let hello = try connection.exchangeHello(.registry, until: deadline)
+            let hello = try connection.exchangeHello(features, until: deadline)
             guard hello.features.contains(.registry) else {
                 throw connection.end(.unexpected, .unexpected("a peer that is no registry"))
             }
             try connection.send(.join(Join()), until: deadline)
-            guard case .joined(let joined) = try connection.receive(until: deadline).envelope.message else {
-                throw connection.end(.unexpected, .unexpected("another answer to join"))
-            }
-            self.joined = joined
+            answer = try connection.receive(until: deadline)
         } catch { throw .connection(error) }
+        guard case .joined(let joined) = answer.envelope.message else {
+            throw .connection(connection.end(.unexpected, .unexpected("another answer to join")))
+        }
+        do throws(Errno) {
+            pages = try joined.pages.map { (pages) throws(Errno) in
+                try ClientPages(joined, pages, &answer.descriptors)
+            }
+        } catch { throw .local(.system("map the registry's control pages", error)) }
+        self.joined = joined
         self.connection = connection
     }
 
@@ -65,6 +89,11 @@ public struct RegistryConnection: ~Copyable {
     public mutating func ask(_ request: Request, until deadline: Deadline) throws(RegistryError) -> Answer {
         let reply = try exchange(.request(request), DescriptorList(), until: deadline)
         guard case .answer(let answer) = reply.envelope.message else { throw unexpected(reply.envelope) }
+        switch request {
+        case .detach(let attachment): pages?.forget(attachment)
+        case .acknowledgeRevoke(let attachment): pages?.lose(attachment)
+        default: break
+        }
         return answer
     }
 
@@ -97,20 +126,21 @@ public struct RegistryConnection: ~Copyable {
     public mutating func attach(
         _ name: String, of user: UInt32? = nil, _ terms: AttachTerms, until deadline: Deadline
     ) throws(RegistryError) -> AttachedBuffer {
-        try granted(.attachNamed(name, uid: user, terms), until: deadline)
+        try granted(.attachNamed(name, uid: user, terms), for: terms.access, until: deadline)
     }
 
     public mutating func attach(
         _ buffer: BufferID, _ terms: AttachTerms, until deadline: Deadline
     ) throws(RegistryError) -> AttachedBuffer {
-        try granted(.attach(buffer, terms), until: deadline)
+        try granted(.attach(buffer, terms), for: terms.access, until: deadline)
     }
 
     /// The present generation, after a move or a revocation that was taken back.
     public mutating func map(_ attachment: AttachmentID, until deadline: Deadline) throws(RegistryError)
         -> AttachedBuffer
     {
-        try granted(.map(attachment), until: deadline)
+        // What it was attached for is known already.
+        try granted(.map(attachment), for: [], until: deadline)
     }
 
     public mutating func inspect(_ buffer: BufferID, token: TokenID? = nil, until deadline: Deadline)
@@ -160,7 +190,10 @@ public struct RegistryConnection: ~Copyable {
         do throws(ConnectionError) {
             while true {
                 let incoming = try connection.receive(until: deadline)
-                if case .notice(let notice) = incoming.envelope.message { return notice }
+                if case .notice(let notice) = incoming.envelope.message {
+                    pages?.note(notice)
+                    return notice
+                }
                 if givenUp.remove(incoming.envelope.serial) != nil { continue }
                 throw connection.end(.unexpected, .unexpected("an answer that nobody waits for"))
             }
@@ -228,10 +261,12 @@ public struct RegistryConnection: ~Copyable {
 }
 
 extension RegistryConnection {
-    private mutating func granted(_ request: Request, until deadline: Deadline) throws(RegistryError) -> AttachedBuffer
-    {
+    private mutating func granted(
+        _ request: Request, for access: DMABufModel.Access, until deadline: Deadline
+    ) throws(RegistryError) -> AttachedBuffer {
         var reply = try exchange(.request(request), DescriptorList(), until: deadline)
         guard case .granted(let grant) = reply.envelope.message else { throw unexpected(reply.envelope) }
+        if let word = grant.word, pages?.hold(grant, word, for: access) != true { throw unexpected(reply.envelope) }
         do throws(DMABufError) { return try AttachedBuffer(grant, &reply.descriptors) } catch { throw .local(error) }
     }
 
@@ -262,6 +297,7 @@ extension RegistryConnection {
             let incoming = try connection.receive(until: deadline)
             if case .notice(let notice) = incoming.envelope.message {
                 notices.append(notice)
+                pages?.note(notice)
             } else if incoming.envelope.serial == serial {
                 return incoming
             } else {

@@ -101,6 +101,7 @@ public struct Registry: Sendable {
         case .copyFailed(let buffer, let generation): if copied != nil { copyFailed(buffer, generation) }
         case .fenceEnded(let fence, let end): fenceEnded(fence, end)
         case .delivered(let client, let notices): delivered(client, notices)
+        case .accesses(let attachment, let count): accessesSeen(attachment, count)
         }
         endStep(&effects)
     }

@@ -5,7 +5,7 @@ import DMABufModel
 extension Effect {
     static let kinds = [
         "answer", "notify", "passDescriptor", "watchFence", "dropFence", "importFence", "startCopy", "cancelCopy",
-        "verifyRelease", "release", "disconnect",
+        "verifyRelease", "release", "disconnect", "publish",
     ]
 
     /// Its place in ``kinds``.
@@ -22,6 +22,7 @@ extension Effect {
         case .verifyRelease: 8
         case .release: 9
         case .disconnect: 10
+        case .publish: 11
         }
     }
 }

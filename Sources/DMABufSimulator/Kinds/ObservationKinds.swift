@@ -4,7 +4,7 @@ import DMABufModel
 
 extension Observation {
     static let kinds = [
-        "clientDied", "count", "copyDone", "copyFailed", "fenceEnded", "delivered",
+        "clientDied", "count", "copyDone", "copyFailed", "fenceEnded", "delivered", "accesses",
     ]
 
     /// Its place in ``kinds``.
@@ -16,6 +16,7 @@ extension Observation {
         case .copyFailed: 3
         case .fenceEnded: 4
         case .delivered: 5
+        case .accesses: 6
         }
     }
 }

@@ -15,6 +15,8 @@ public struct Hello: Equatable, Sendable {
 
         /// The sharing registry's messages.
         public static let registry = Features(rawValue: 1 << 0)
+        /// Accesses through control pages; of the registry's alone.
+        public static let pages = Features(rawValue: 1 << 1)
     }
 }
 

@@ -9,20 +9,24 @@ public struct Joined: Equatable, Sendable {
     public var secret: Secret
     /// Which run of the registry: numbers of another run mean nothing in this one.
     public var run: UInt64
+    /// With the descriptors of both pages: the published one, then the client's own.
+    public var pages: Pages?
 
-    public init(client: ClientID, secret: Secret, run: UInt64) {
+    public init(client: ClientID, secret: Secret, run: UInt64, pages: Pages? = nil) {
         self.client = client
         self.secret = secret
         self.run = run
+        self.pages = pages
     }
 }
 
-extension Joined: WireValue {
-    init(from reader: inout ByteReader) throws(WireError) {
+extension Joined {
+    init(hasPages: Bool, from reader: inout ByteReader) throws(WireError) {
         client = try reader.read()
         secret = try reader.read()
         guard secret != .zeros else { throw .invalidValue(field: "secret", value: 0) }
         run = try reader.read()
+        pages = hasPages ? try reader.read() : nil
     }
 
     func write(to writer: inout ByteWriter) {
@@ -30,5 +34,6 @@ extension Joined: WireValue {
         writer.write(client)
         writer.write(secret)
         writer.write(run)
+        if let pages { writer.write(pages) }
     }
 }

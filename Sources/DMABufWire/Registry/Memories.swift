@@ -119,10 +119,12 @@ public struct Grant: Equatable, Sendable {
     /// What an access has to wait for.
     public var fences: FenceSummary
     public var memories: Memories
+    /// nil: its accesses begin and end by message.
+    public var word: GrantedWord?
 
     public init(
         isMapped: Bool, buffer: BufferID, attachment: AttachmentID, generation: Generation, fences: FenceSummary,
-        memories: Memories
+        memories: Memories, word: GrantedWord? = nil
     ) {
         self.isMapped = isMapped
         self.buffer = buffer
@@ -130,14 +132,21 @@ public struct Grant: Equatable, Sendable {
         self.generation = generation
         self.fences = fences
         self.memories = memories
+        self.word = word
     }
 
-    init(isMapped: Bool, from reader: inout ByteReader) throws(WireError) {
+    var opcode: Opcode {
+        if word == nil { return isMapped ? .mapped : .attached }
+        return isMapped ? .mappedWithWord : .attachedWithWord
+    }
+
+    init(isMapped: Bool, hasWord: Bool, from reader: inout ByteReader) throws(WireError) {
         self.isMapped = isMapped
         buffer = try reader.read()
         attachment = try reader.read()
         generation = try reader.read()
         fences = try reader.read()
+        word = hasWord ? try reader.read() : nil
         memories = try reader.read()
     }
 
@@ -146,6 +155,7 @@ public struct Grant: Equatable, Sendable {
         writer.write(attachment)
         writer.write(generation)
         writer.write(fences)
+        if let word { writer.write(word) }
         writer.write(memories)
     }
 }

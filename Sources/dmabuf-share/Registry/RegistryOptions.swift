@@ -19,9 +19,12 @@ struct RegistryOptions: ParsableArguments {
 
     var deadline: Deadline { .after(timeout.duration) }
 
-    func connect() throws(DMABufError) -> RegistryConnection {
+    /// Who only listens is told of moves while idle, and does without control pages for that.
+    func connect(onlyListening: Bool = false) throws(DMABufError) -> RegistryConnection {
+        let path = socket ?? RegistryAddress.standard
         do throws(RegistryError) {
-            return try RegistryConnection(at: socket ?? RegistryAddress.standard, until: deadline)
+            if onlyListening { return try RegistryConnection(withoutPagesAt: path, until: deadline) }
+            return try RegistryConnection(at: path, until: deadline)
         } catch { throw error.asError }
     }
 }
@@ -114,9 +117,11 @@ extension Seconds {
 }
 
 /// Runs a command's work with the registry; what either throws is told as any error of the tool's.
-func asking(_ options: RegistryOptions, _ work: (inout RegistryConnection) throws -> Void) throws {
+func asking(
+    _ options: RegistryOptions, onlyListening: Bool = false, _ work: (inout RegistryConnection) throws -> Void
+) throws {
     try reporting(json: options.json) {
-        var registry = try options.connect()
+        var registry = try options.connect(onlyListening: onlyListening)
         do { try work(&registry) } catch let error as RegistryError { throw error.asError }
     }
 }

@@ -38,7 +38,7 @@ struct WatchCommand: ParsableCommand {
     }
 
     func run() throws {
-        try asking(options) { registry in
+        try asking(options, onlyListening: true) { registry in
             let signals = try terminationSignals()
             defer { while signals.next() != nil {} }
             if names.isEmpty { try watchTheList(&registry, signals) } else { try watchBuffers(&registry, signals) }

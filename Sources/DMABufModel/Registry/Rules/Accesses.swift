@@ -30,7 +30,11 @@ extension Registry {
             attachments[slot].lost -= 1
             return .accessEnded(attachments[slot].state == .dead ? .dead : .revoked)
         }
-        guard attachments[slot].accesses > 0 else { throw .notInAccess }
+        guard attachments[slot].accesses > 0 else {
+            // Who counts for itself asks what has become of an access that it has ended.
+            guard attachments[slot].hasWord else { throw .notInAccess }
+            return .accessEnded(attachments[slot].state)
+        }
         attachments[slot].accesses -= 1
         return .accessEnded(.ok)
     }
@@ -39,6 +43,7 @@ extension Registry {
     mutating func loseAccesses(_ slot: Slot) {
         attachments[slot].lost += attachments[slot].accesses
         attachments[slot].accesses = 0
+        attachments[slot].counted = 0
     }
 }
 

@@ -90,6 +90,7 @@ extension Registry {
     private mutating func follow(_ slot: Slot) {
         clearSuspect(slot)
         attachments[slot].generation = buffers[attachments[slot].buffer].generation
+        attachments[slot].wasToldToFollow = false
     }
 
     mutating func detach(_ id: AttachmentID, _ asker: Asker) throws(Refusal) -> Answer {

@@ -106,6 +106,7 @@ extension Registry {
         moveLinks.remove(buffer, from: &clients[move.mover].moves)
         var isCommitted = false
         if case .moved = outcome { isCommitted = true }
+        publish(buffer, renewing: isCommitted)
         if !isCommitted, move.phase == .copying, move.terms.copier == .server {
             effects.append(.cancelCopy(buffers[buffer].id, buffers[buffer].generation.next))
         }
@@ -120,6 +121,7 @@ extension Registry {
         for slot in bufferAttachments.slots(of: buffers[buffer].attachments) where attachments[slot].wasToldOfMove {
             attachments[slot].wasToldOfMove = false
             attachments[slot].owesMove = false
+            if isCommitted { attachments[slot].wasToldToFollow = true }
             let name = attachments[slot].id
             notify(
                 attachments[slot].client,

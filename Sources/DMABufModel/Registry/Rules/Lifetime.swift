@@ -67,6 +67,7 @@ extension Registry {
     mutating func end(_ buffer: Slot) {
         // From here on nobody can find it, so nothing below can grant anything on it.
         buffers[buffer].isEnding = true
+        publish(buffer, renewing: true)
         if let owner = buffers[buffer].owner { ownedLinks.remove(buffer, from: &clients[owner].owned) }
         buffers[buffer].owner = nil
         forgetNames(of: buffer)

@@ -6,8 +6,9 @@
 // it, on the present generation of a buffer that nobody has pinned, locked or is moving, and that has at most one old
 // generation in quarantine. Then:
 //
-// 1. *invalidating*: every holder (who is inside an access) is told and waited for; the idle are told in the background. A
-//    holder unmaps and acknowledges, naming the fence that ends its use if work is under way.
+// 1. *invalidating*: every holder (who is inside an access) is told and waited for; the idle are told in the background,
+//    but for those who look for themselves: they are told only if they keep old memory. A holder unmaps and acknowledges,
+//    naming the fence that ends its use if work is under way.
 // 2. *fencing*: all fences of the reservation are waited for, each of which has its own end.
 // 3. *copying*: the mover, or the server for memory of its own, fills the new memory.
 // 4. commit: the generation grows by one, the old one is quarantined; or abort: the old one goes on.
@@ -19,6 +20,24 @@ extension Registry {
     mutating func beginMove(_ id: BufferID, _ generation: Generation, _ terms: MoveTerms, _ asker: Asker)
         throws(Refusal) -> Answer?
     {
+        let (buffer, token) = try findToMove(id, generation, terms, asker)
+        spend(token)
+        let until = now + terms.within
+        let lender = lender(token, to: asker.client, on: buffer)
+        buffers[buffer].move = Move(mover: asker.client, terms: terms, lender: lender, until: until)
+        buffers[buffer].move?.timer = deadlines.add(until, for: .move(buffer))
+        moveLinks.append(buffer, to: &clients[asker.client].moves)
+        publish(buffer)
+        // The answer comes first: a move with no holder is ready to copy in this same step.
+        reply(asker, .moveBegun(generation.next, until: until))
+        invalidate(buffer)
+        return nil
+    }
+
+    /// The buffer, if the asker may move it now, and the token that this takes.
+    func findToMove(_ id: BufferID, _ generation: Generation, _ terms: MoveTerms, _ asker: Asker) throws(Refusal)
+        -> (buffer: Slot, token: Slot?)
+    {
         let found = try findBuffer(id, needing: .move, showing: terms.token, asker)
         let buffer = found.buffer
         try checkCurrent(generation, of: buffer)
@@ -29,16 +48,7 @@ extension Registry {
         if terms.lock == nil, let claim = buffers[buffer].claims.first {
             throw .locked(by: tickets[claims[claim].ticket].number)
         }
-        spend(found.token)
-        let until = now + terms.within
-        let lender = lender(found.token, to: asker.client, on: buffer)
-        buffers[buffer].move = Move(mover: asker.client, terms: terms, lender: lender, until: until)
-        buffers[buffer].move?.timer = deadlines.add(until, for: .move(buffer))
-        moveLinks.append(buffer, to: &clients[asker.client].moves)
-        // The answer comes first: a move with no holder is ready to copy in this same step.
-        reply(asker, .moveBegun(generation.next, until: until))
-        invalidate(buffer)
-        return nil
+        return (buffer, found.token)
     }
 
     private func checkMovable(_ buffer: Slot, _ asker: Asker) throws(Refusal) {
@@ -54,9 +64,13 @@ extension Registry {
     private mutating func invalidate(_ buffer: Slot) {
         let (id, generation) = (buffers[buffer].id, buffers[buffer].generation)
         guard let until = buffers[buffer].move?.until else { return }
-        for slot in bufferAttachments.slots(of: buffers[buffer].attachments) where attachments[slot].state == .ok {
+        for slot in bufferAttachments.slots(of: buffers[buffer].attachments) {
+            // What is counted of an old generation was cut off, or acknowledged, or is a lie.
+            let isCounted = attachments[slot].counted > 0 && attachments[slot].generation == generation
+            attachments[slot].counted = 0
+            let isHolder = attachments[slot].accesses > 0 || isCounted
+            guard attachments[slot].state == .ok, isHolder || !attachments[slot].hasWord else { continue }
             attachments[slot].wasToldOfMove = true
-            let isHolder = attachments[slot].accesses > 0
             if isHolder {
                 attachments[slot].owesMove = true
                 buffers[buffer].move?.owing += 1
@@ -170,6 +184,7 @@ extension Registry {
         attachments[slot].owesMove = false
         attachments[slot].state = .revoked
         loseAccesses(slot)
+        publish(buffer, renewing: true)
         notify(attachments[slot].client, .revoked(attachments[slot].id, buffers[buffer].id, .revoked))
     }
 }

@@ -67,6 +67,7 @@ extension Registry {
     mutating func lookAgain(_ slot: Slot) {
         effects.append(.verifyRelease(buffers[quarantined[slot].buffer].id, quarantined[slot].generation))
         quarantined[slot].timer = deadlines.add(now + quarantined[slot].interval, for: .look(slot))
+        tellIdle(slot)
         let twice = Interval(nanoseconds: quarantined[slot].interval.nanoseconds &* 2)
         quarantined[slot].interval = min(twice, limits.slowestLook)
     }
@@ -142,6 +143,7 @@ extension Registry {
     mutating func suspect(_ buffer: Slot) {
         guard !buffers[buffer].isSuspect, !buffers[buffer].isEnding else { return }
         buffers[buffer].isSuspect = true
+        publish(buffer, renewing: true)
         endMove(of: buffer, .aborted(.quarantined))
         // The notice names the buffer, so whoever has attached twice is told once.
         var told: Set<Slot> = []

@@ -77,6 +77,7 @@ extension Registry {
         clientFences.append(slot, to: &clients[client].fences)
         fences[slot].timer = deadlines.add(now + terms.within, for: .fence(slot))
         effects.append(.watchFence(id))
+        if buffers[buffer].fences.count == 1 { publish(buffer) }
         // The kernel takes sync_files, in these two classes only (`DMA_BUF_IOCTL_IMPORT_SYNC_FILE`).
         if terms.kind == .syncFile, usage == .write || usage == .read {
             effects.append(.importFence(id, buffers[buffer].id, buffers[buffer].generation, usage))
@@ -119,7 +120,9 @@ extension Registry {
 
     mutating func forget(fence slot: Slot) {
         deadlines.cancel(&fences[slot].timer)
-        bufferFences.remove(slot, from: &buffers[fences[slot].buffer].fences)
+        let buffer = fences[slot].buffer
+        bufferFences.remove(slot, from: &buffers[buffer].fences)
+        if buffers[buffer].fences.count == 0 { publish(buffer) }
         if let client = fences[slot].client { clientFences.remove(slot, from: &clients[client].fences) }
         fenceSlots[fences[slot].id] = nil
         fences.remove(slot)

@@ -16,6 +16,7 @@ extension Registry {
         spend(found.token)
         let slot = addRevocation(
             of: found.buffer, terms, .ignoredRevoke, Asker(client: asker.client, number: asker.number))
+        publish(found.buffer, renewing: true)
         for attachment in targets { ask(attachment, slot) }
         if revocations[slot].owing == 0 { conclude(slot) }
         return nil
@@ -72,7 +73,9 @@ extension Registry {
         guard attachments[attachment].state == .ok else { return lose(attachment, .dead, isTold: true) }
         let terms = RevokeTerms(
             .attachment(attachments[attachment].id), within: limits.leaseGrace, isFinal: true, cutsOff: true)
-        ask(attachment, addRevocation(of: attachments[attachment].buffer, terms, farewell, nil))
+        let buffer = attachments[attachment].buffer
+        publish(buffer, renewing: true)
+        ask(attachment, addRevocation(of: buffer, terms, farewell, nil))
     }
 
     mutating func acknowledgeRevoke(_ id: AttachmentID, _ asker: Asker) throws(Refusal) -> Answer? {

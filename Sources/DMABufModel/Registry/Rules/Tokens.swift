@@ -43,8 +43,11 @@ extension Registry {
     }
 
     /// The token, if it and all its ancestors have a use left.
+    ///
+    /// One whose time is over is not usable, even if its end comes later in this step than what asks for it.
     func usableToken(_ id: TokenID, for buffer: Slot) -> Slot? {
         guard let token = tokenSlots[id], tokens[token].buffer == buffer else { return nil }
+        if let end = tokens[token].end, end <= now { return nil }
         var cursor: Slot? = token
         while let slot = cursor {
             if tokens[slot].uses == 0 { return nil }

@@ -58,6 +58,8 @@ struct Buffer: Sendable {
     var revocations = Chain()
     var tokens = Chain()
     var shares: [Share] = []
+    /// Somebody begins accesses to it without asking.
+    var isPublished = false
     var names: [String] = []
 }
 
@@ -80,6 +82,12 @@ struct Attachment: Sendable {
     /// Accesses that were cut off, whose ends are still to come.
     var lost: UInt64 = 0
     var reserved: UInt32 = 0
+    /// It counts its accesses in a word that the server reads.
+    var hasWord = false
+    /// What the word said before the move that is about to be decided.
+    var counted: UInt32 = 0
+    /// It knows that its generation is old.
+    var wasToldToFollow = false
     var wasToldOfMove = false
     var owesMove = false
     /// It is charged for an old generation that it keeps from being released.
@@ -123,6 +131,8 @@ struct Quarantined: Sendable {
     var generation: Generation
     var backing: Backing
     var suspects = 0
+    /// Importers that were not told of the move have been told now.
+    var hasToldIdle = false
     /// With no suspect left the owner carries the bytes.
     var isOwners = false
     var interval: Interval

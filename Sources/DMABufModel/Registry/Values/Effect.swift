@@ -21,6 +21,24 @@ public enum Effect: Hashable, Sendable {
     /// Close the registry's descriptors of this generation. Only verified memory may go into a pool.
     case release(BufferID, Generation, isVerified: Bool)
     case disconnect(ClientID, CutOffReason)
+    /// For those who begin accesses without asking, see ``Observation/accesses(_:_:)``: in force before what follows.
+    case publish(BufferID, Published)
+}
+
+/// What those who look for themselves see of a buffer.
+public struct Published: Hashable, Sendable {
+    /// No access may begin; the last that ends is acknowledged.
+    public var isMoving: Bool
+    /// A fence is pending.
+    public var hasFences: Bool
+    /// Whatever was seen before is out of date: everyone asks before the next access.
+    public var isRenewed: Bool
+
+    public init(isMoving: Bool, hasFences: Bool, isRenewed: Bool) {
+        self.isMoving = isMoving
+        self.hasFences = hasFences
+        self.isRenewed = isRenewed
+    }
 }
 
 /// Why a connection is cut.

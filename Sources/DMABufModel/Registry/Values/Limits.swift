@@ -28,6 +28,8 @@ public struct Limits: Hashable, Sendable {
     public var longestLock: Interval = .seconds(10)
     /// How long a holder has to let go at the end of its lease or of its token.
     public var leaseGrace: Interval = .milliseconds(500)
+    /// How long an idle importer that looks for itself may keep old memory before it is told of the move.
+    public var idlePatience: Interval = .milliseconds(64)
     /// Release is looked at again after this, and then twice as long, and so on…
     public var firstLook: Interval = .milliseconds(1)
     /// …up to this.

@@ -13,6 +13,9 @@ public enum Observation: Hashable, Sendable {
     case fenceEnded(FenceID, FenceEnd)
     /// This many notices have left the client's queue.
     case delivered(ClientID, notices: UInt32)
+    /// The attachment counts its accesses in a word that the server reads, and so many were under way just now: looked at
+    /// before a move is decided, and good for that one decision.
+    case accesses(AttachmentID, UInt32)
 }
 
 /// The `count:` line of a dma-buf's fdinfo, compared with what the registry's own descriptors explain.
