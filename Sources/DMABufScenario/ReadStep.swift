@@ -12,6 +12,7 @@ extension Words {
         }
         switch try word() {
         case "connect": return .connect(try identity())
+        case "impose": return .impose(try client(), try conditions())
         case "died": return .observe(.clientDied(try client()))
         case "count": return .observe(.count(try buffer(), try generation(), try count()))
         case "copied": return .observe(.copyDone(try buffer(), try generation(), try backing()))
@@ -30,6 +31,18 @@ extension Words {
         while take("gid") { identity.gids.append(try small()) }
         if take("pid") { identity.pid = Int32(truncatingIfNeeded: try small()) }
         return identity
+    }
+
+    private mutating func conditions() throws(ScenarioError) -> Conditions {
+        var conditions = Conditions()
+        while take("ceiling") {
+            let resource = try choice(Resource.self)
+            let limit = try number()
+            try expect("line")
+            conditions.ceilings[resource] = Ceiling(limit: limit, line: try small())
+        }
+        if take("ladder") { conditions.ladder = Ladder(grace: try interval(), last: try choice(Ladder.Last.self)) }
+        return conditions
     }
 
     private mutating func count() throws(ScenarioError) -> Count {

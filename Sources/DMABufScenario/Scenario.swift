@@ -13,7 +13,8 @@ public import DMABufModel
 ///
 /// A line at the margin is a step; `@ TIME` sets the clock before it. Indented lines are its effects, in order. Numbers are
 /// the registry's own: `c1` a client, `b1` a buffer, `a3` an attachment, `f4` a fence, `l5` a lock, `t1` a token, `g2` a
-/// generation, `#1` a request, numbered from 1 unless said otherwise.
+/// generation, `#1` a request, numbered from 1 unless said otherwise. `impose c1 ceiling buffers 2 line 7 ladder 500ms killed`
+/// lays conditions upon a client.
 public struct Scenario: Sendable {
     public struct Entry: Sendable {
         public var line: Int
@@ -67,6 +68,7 @@ public struct ScenarioError: Error, CustomStringConvertible {
 /// One thing that happens to a registry.
 public enum Step: Hashable, Sendable {
     case connect(Identity)
+    case impose(ClientID, Conditions)
     case request(ClientID, RequestNumber, Request)
     case observe(Observation)
     case expire
@@ -83,6 +85,7 @@ public enum Step: Hashable, Sendable {
             } catch {
                 lines.append("refused \(text(error))")
             }
+        case .impose(let client, let conditions): registry.impose(conditions, on: client)
         case .request(let client, let number, let request):
             registry.handle(request, numbered: number, from: client, at: now, into: &effects)
         case .observe(let observation): registry.observe(observation, at: now, into: &effects)

@@ -23,6 +23,7 @@ public func text(_ effect: Effect) -> String {
     case .publish(let id, let published):
         "publish \(text(id))" + (published.isMoving ? " moving" : "") + (published.hasFences ? " fences" : "")
             + (published.isRenewed ? " renewed" : "")
+    case .kill(let client): "kill \(text(client))"
     }
 }
 
@@ -150,6 +151,9 @@ func text(_ refusal: Refusal) -> String {
         "overQuota \(excess.resource) limit \(excess.limit) share \(excess.share) remaining \(excess.remaining)"
             + " users \(excess.users) largest \(excess.largest)"
     case .tooMany(let what, let limit): "tooMany \(what) limit \(limit)"
+    case .deniedByPolicy(let line): "deniedByPolicy line \(line)"
+    case .overCeiling(let excess):
+        "overCeiling \(excess.resource) limit \(excess.limit) share \(excess.share) line \(excess.line)"
     default: "\(refusal)"
     }
 }

@@ -53,10 +53,19 @@ public func text(_ step: Step) -> String {
     switch step {
     case .connect(let identity):
         "connect uid \(identity.uid)" + identity.gids.map { " gid \($0)" }.joined() + " pid \(identity.pid)"
+    case .impose(let client, let conditions): "impose \(text(client))" + text(conditions)
     case .request(let client, let number, let request): "\(text(client)) #\(number.rawValue) \(text(request))"
     case .observe(let observation): text(observation)
     case .expire: "expire"
     }
+}
+
+private func text(_ conditions: Conditions) -> String {
+    let ceilings = Resource.allCases.compactMap { resource in
+        conditions.ceilings[resource].map { " ceiling \(resource) \($0.limit) line \($0.line)" }
+    }
+    return ceilings.joined()
+        + optional("ladder", conditions.ladder) { "\(text($0.grace)) \($0.last)" }
 }
 
 func text(_ observation: Observation) -> String {

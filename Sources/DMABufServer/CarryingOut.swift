@@ -51,6 +51,7 @@ extension RegistryServer {
             memories[GenerationKey(buffer: buffer, generation: generation)] = nil
         case .disconnect(let client, let reason): cutOff(client, reason)
         case .publish(let buffer, let state): pages.publish(buffer, state)
+        case .kill(let client): kill(client)
         }
     }
 

@@ -85,6 +85,19 @@ extension RegistryServer {
         part(client, reason.farewell, "\(reason)")
     }
 
+    /// The last step of the ladder. The process is the one that the kernel named at accept, and never another of its number;
+    /// this may not be allowed to end it.
+    mutating func kill(_ id: ClientID) {
+        guard let client = clients[id], client.identity.process != OwnProcess.processID else { return }
+        let who: Logger.Metadata = ["uid": "\(client.identity.user)", "pid": "\(client.identity.process)"]
+        do throws(Errno) {
+            try client.identity.pidfd.send(SignalNumber.kill.rawValue)
+            note(.notice, "killed", who)
+        } catch {
+            note(.warning, "a process was not killed: \(error)", who)
+        }
+    }
+
     /// The connection's end, or its process's: whichever comes first.
     mutating func died(_ client: ClientConnection) {
         guard !client.isClosed else { return }

@@ -207,6 +207,7 @@ package struct Checker: Sendable {
         case .release(let id, let generation, let isVerified): try released(id, generation, isVerified)
         case .disconnect(let client, _): try disconnected(client)
         case .publish(let id, let published): try self.published(id, published)
+        case .kill: throw Violation(.fairShares, "a process is killed, and nobody asked for that")
         }
     }
 

@@ -92,7 +92,10 @@ package struct Tally: Sendable {
     /// What no sequence of steps can bring about, and why.
     static let unreachable = [
         "over quota: notices":
-            "a client over its share of notices asked for nothing that could be refused: it is cut off"
+            "a client over its share of notices asked for nothing that could be refused: it is cut off",
+        "refusal: deniedByPolicy": "the policy says so, which is asked before the rules",
+        "refusal: overCeiling": "nobody lays a ceiling upon a uid there",
+        "effect: kill": "nobody lays a ladder upon a client there",
     ]
 
     package var lines: [String] {

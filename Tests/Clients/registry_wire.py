@@ -385,7 +385,7 @@ MISSING = [RIGHTS, Pad(7)]
 RULES = {  # number: name and what it has
     1: ("stale", PRESENT), 2: ("overflowUID", []), 3: ("numberTaken", []), 10: ("noSuchBuffer", []),
     11: ("noSuchAttachment", []), 12: ("noSuchToken", []), 13: ("forbidden", MISSING), 14: ("notTheOwner", []),
-    15: ("tokenTooWide", MISSING), 16: ("nameTaken", []), 20: ("bufferEnded", []), 21: ("quarantined", HOLDERS),
+    15: ("tokenTooWide", MISSING), 16: ("nameTaken", []), 17: ("deniedByPolicy", [Number("line", 4), Pad(4)]), 20: ("bufferEnded", []), 21: ("quarantined", HOLDERS),
     30: ("revoked", []), 31: ("dead", []), 32: ("notInAccess", []), 33: ("malformed", []), 40: ("pinned", HOLDERS),
     41: ("moving", TIME), 42: ("notMoving", []), 43: ("notTheMover", []), 44: ("notOwed", PRESENT),
     45: ("twoInQuarantine", HOLDERS), 46: ("wrongSize", [Number("bytes", 8)]), 47: ("sameMemory", []),
@@ -397,7 +397,10 @@ RULES = {  # number: name and what it has
         Pad(3), Uid("largest"), Number("limit", 8), Number("share", 8), Number("remaining", 8), Number("uids", 8)]),
     81: ("tooMany", [
         Choice("what", 1, ["clients", "names", "shares", "tokens", "delegations", "buffersOfLock", "waits"], noun="bound"),
-        Pad(3), Number("limit", 4)])}
+        Pad(3), Number("limit", 4)]),
+    82: ("overCeiling", [
+        Choice("resource", 1, ["buffers", "bytes", "descriptors", "pinnedBytes", "attachments", "quarantinedBytes", "notices"]),
+        Pad(3), Number("line", 4), Number("limit", 8), Number("share", 8)])}
 
 
 # MARK: The messages

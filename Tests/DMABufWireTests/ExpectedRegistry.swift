@@ -171,6 +171,7 @@ enum ExpectedRegistry {
         "ruled-out-not-the-owner": .notTheOwner,
         "ruled-out-token-too-wide": .tokenTooWide(.attachWrite),
         "ruled-out-name-taken": .nameTaken,
+        "ruled-out-denied-by-policy": .deniedByPolicy(line: 12),
         "ruled-out-buffer-ended": .bufferEnded,
         "ruled-out-quarantined": .quarantined(suspects: [Holder(four, ClientID(1)), Holder(AttachmentID(5), nil)]),
         "ruled-out-revoked": .revoked,
@@ -199,6 +200,8 @@ enum ExpectedRegistry {
         "ruled-out-over-quota": .overQuota(
             QuotaExcess(resource: .buffers, limit: 12, share: 4, remaining: 8, users: 2, largest: 1000)),
         "ruled-out-too-many": .tooMany(.waits, limit: 256),
+        "ruled-out-over-ceiling": .overCeiling(
+            CeilingExcess(resource: .bytes, line: 7, limit: 1 << 32, share: 4096)),
     ].mapValues { (refusal: Refusal) in Envelope(serial: 9, .answer(.refused(refusal))) }
 
     // MARK: Notices

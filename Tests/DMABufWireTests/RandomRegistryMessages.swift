@@ -221,7 +221,7 @@ extension SplitMix64 {
             .notReserved,
             .lockEnded,
         ]
-        return switch below(20) {
+        return switch below(22) {
         case 0: .stale(current: generation())
         case 1: .forbidden(missing: rights())
         case 2: .tokenTooWide(rights())
@@ -244,6 +244,10 @@ extension SplitMix64 {
                     resource: one(Resource.self), limit: number(), share: number(), remaining: number(),
                     users: number(), largest: number()))
         case 17: .tooMany(one(Refusal.Bounded.self), limit: number())
+        case 18: .deniedByPolicy(line: number())
+        case 19:
+            .overCeiling(
+                CeilingExcess(resource: one(Resource.self), line: number(), limit: number(), share: number()))
         default: bare.randomElement(using: &self)!
         }
     }

@@ -16,6 +16,7 @@ extension Refusal {
         case .notTheOwner: "only the buffer's owner may do that"
         case .tokenTooWide(let rights): "the token it comes from does not carry the right to \(rights.words)"
         case .nameTaken: "the name is taken"
+        case .deniedByPolicy(let line): "line \(line) of the registry's policy does not allow it"
         case .bufferEnded: "the buffer is over"
         case .quarantined(let suspects):
             "the buffer is in quarantine: work that a dead client submitted may still be writing\(suspects.words(", held by"))"
@@ -52,6 +53,9 @@ extension Refusal {
             "the lock was not to be had in time: "
                 + (number.map { "lock \($0.rawValue) was in the way" } ?? "a move was in the way")
         case .overQuota(let excess): excess.sentence
+        case .overCeiling(let excess):
+            "over this user's ceiling of \(excess.resource): \(excess.limit), of which \(excess.share) are taken "
+                + "(line \(excess.line) of the registry's policy)"
         case .tooMany(let what, let limit): "there may be \(limit) \(what) at most"
         default: "\(self)"
         }
@@ -66,6 +70,8 @@ extension Refusal {
         case .forbidden: "ask the owner to share it with you, or for a token"
         case .twoInQuarantine: "wait until they map the present generation, or detach; `dmabuf-share show` lists them"
         case .timedOut, .lockTimedOut: "allow more time, or see who is in the way: dmabuf-share show"
+        case .overCeiling: "let go of what is not needed, or ask whoever runs the registry"
+        case .deniedByPolicy: "ask whoever runs the registry"
         case .nameTaken: "choose another name, or remove the other buffer: dmabuf-share remove"
         default: nil
         }

@@ -6,7 +6,8 @@
 /// ``connect(_:at:into:)``, ``handle(_:numbered:from:at:into:)``, ``observe(_:at:into:)`` or ``expire(at:into:)``.
 /// Requests that come per frame (attach, detach, accesses, fences, look-ups) allocate nothing once the slabs have grown.
 public struct Registry: Sendable {
-    public let limits: Limits
+    /// May change at any time: what is held stays, and is counted.
+    public var limits: Limits
 
     /// The step under way.
     var now = Instant(nanoseconds: 0)

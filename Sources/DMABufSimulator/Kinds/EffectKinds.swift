@@ -5,7 +5,7 @@ import DMABufModel
 extension Effect {
     static let kinds = [
         "answer", "notify", "passDescriptor", "watchFence", "dropFence", "importFence", "startCopy", "cancelCopy",
-        "verifyRelease", "release", "disconnect", "publish",
+        "verifyRelease", "release", "disconnect", "publish", "kill",
     ]
 
     /// Its place in ``kinds``.
@@ -23,6 +23,7 @@ extension Effect {
         case .release: 9
         case .disconnect: 10
         case .publish: 11
+        case .kill: 12
         }
     }
 }

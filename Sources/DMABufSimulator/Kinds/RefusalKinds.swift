@@ -9,6 +9,7 @@ extension Refusal {
         "malformed", "pinned", "moving", "notMoving", "notTheMover", "notOwed", "twoInQuarantine", "wrongSize",
         "sameMemory", "beingRevoked", "notReserved", "noSlots", "notLater", "tooLong", "timedOut", "locked",
         "holdsLock", "lockEnded", "lockTimedOut", "overQuota", "tooMany",
+        "deniedByPolicy", "overCeiling",
     ]
 
     /// Its place in ``kinds``.
@@ -50,6 +51,8 @@ extension Refusal {
         case .lockTimedOut: 33
         case .overQuota: 34
         case .tooMany: 35
+        case .deniedByPolicy: 36
+        case .overCeiling: 37
         }
     }
 }

@@ -14,6 +14,7 @@ private enum Code: UInt16 {
     case notTheOwner = 14
     case tokenTooWide = 15
     case nameTaken = 16
+    case deniedByPolicy = 17
     case bufferEnded = 20
     case quarantined = 21
     case revoked = 30
@@ -40,6 +41,7 @@ private enum Code: UInt16 {
     case lockTimedOut = 73
     case overQuota = 80
     case tooMany = 81
+    case overCeiling = 82
 }
 
 extension Refusal: WireValue {
@@ -65,6 +67,8 @@ extension Refusal: WireValue {
         case .holdsLock: self = .holdsLock(try reader.read())
         case .lockTimedOut: self = .lockTimedOut(waitingFor: try reader.readOptional())
         case .overQuota: self = .overQuota(try reader.read())
+        case .overCeiling: self = .overCeiling(try reader.read())
+        case .deniedByPolicy: self = .deniedByPolicy(line: try reader.readPadded())
         case .tooMany:
             let bounded: Bounded = try reader.readCase(field: "bound")
             try reader.readReserved(3)
@@ -109,6 +113,7 @@ extension Refusal: WireValue {
         case .notTheOwner: .notTheOwner
         case .tokenTooWide: .tokenTooWide
         case .nameTaken: .nameTaken
+        case .deniedByPolicy: .deniedByPolicy
         case .bufferEnded: .bufferEnded
         case .quarantined: .quarantined
         case .revoked: .revoked
@@ -135,6 +140,7 @@ extension Refusal: WireValue {
         case .lockTimedOut: .lockTimedOut
         case .overQuota: .overQuota
         case .tooMany: .tooMany
+        case .overCeiling: .overCeiling
         }
     }
 
@@ -150,8 +156,8 @@ extension Refusal: WireValue {
             writer.write(holders: holders)
         case .moving(let until), .beingRevoked(let until): writer.write(until)
         case .wrongSize(let size): writer.write(size)
-        case .noSlots(let limit):
-            writer.write(limit)
+        case .noSlots(let value), .deniedByPolicy(let value):
+            writer.write(value)
             writer.writeReserved(4)
         case .notLater(let point): writer.write(point)
         case .tooLong(let limit): writer.write(limit)
@@ -159,6 +165,7 @@ extension Refusal: WireValue {
         case .locked(let number), .holdsLock(let number): writer.write(number)
         case .lockTimedOut(let number): writer.write(optional: number)
         case .overQuota(let excess): writer.write(excess)
+        case .overCeiling(let excess): writer.write(excess)
         case .tooMany(let bounded, let limit):
             writer.write(bounded.rawValue)
             writer.writeReserved(3)
@@ -186,6 +193,23 @@ extension QuotaExcess: WireValue {
         writer.write(share)
         writer.write(remaining)
         writer.write(users)
+    }
+}
+
+extension CeilingExcess: WireValue {
+    init(from reader: inout ByteReader) throws(WireError) {
+        let resource: Resource = try reader.readCase(field: "resource")
+        try reader.readReserved(3)
+        self.init(
+            resource: resource, line: try reader.read(), limit: try reader.read(), share: try reader.read())
+    }
+
+    func write(to writer: inout ByteWriter) {
+        writer.write(resource.rawValue)
+        writer.writeReserved(3)
+        writer.write(line)
+        writer.write(limit)
+        writer.write(share)
     }
 }
 

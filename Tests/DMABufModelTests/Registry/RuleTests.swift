@@ -228,3 +228,64 @@ struct RuleTests {
         _ = try story.attach(buffer, by: owner)
     }
 }
+
+@Suite("Registry: conditions")
+struct ConditionTests {
+    @Test("a ceiling holds for its uid alone, and for each resource by itself", arguments: Resource.allCases)
+    func ceilings(resource: Resource) throws {
+        var story = Story()
+        let (greedy, other) = (try story.connect(uid: 1001), try story.connect(uid: 1002))
+        var conditions = Conditions()
+        conditions.ceilings[resource] = Ceiling(limit: 0, line: 3)
+        story.registry.impose(conditions, on: greedy)
+        let mine = BufferID(high: 0, low: 1)
+        let backing = Backing(inode: 1, byteCount: 4096)
+        let answer = story.ask(greedy, .register(mine, Registration(backing: backing, kept: .owner)))
+        switch resource {
+        case .buffers, .bytes, .descriptors:
+            #expect(
+                answer == .refused(.overCeiling(CeilingExcess(resource: resource, line: 3, limit: 0, share: 0))))
+        default: #expect(answer == .registered(mine, .first))
+        }
+        _ = story.register(2, by: other)
+        #expect(story.registry.ledger(of: 1002).buffers == 1)
+    }
+
+    @Test("pinning goes up to the ceiling and not over it")
+    func pins() throws {
+        var story = Story()
+        let client = try story.connect()
+        var conditions = Conditions()
+        conditions.ceilings[.pinnedBytes] = Ceiling(limit: 4096, line: 5)
+        story.registry.impose(conditions, on: client)
+        let attachment = try story.attach(story.register(by: client), by: client)
+        let second = try story.attach(story.register(2, by: client), by: client)
+        #expect(story.ask(client, .pin(attachment)) == .done)
+        let excess = CeilingExcess(resource: .pinnedBytes, line: 5, limit: 4096, share: 4096)
+        #expect(story.ask(client, .pin(second)) == .refused(.overCeiling(excess)))
+        story.ask(client, .unpin(attachment))
+        #expect(story.ask(client, .pin(second)) == .done)
+    }
+
+    @Test("whose a buffer is, is said to those alone who may know that it is there")
+    func owners() throws {
+        var story = Story()
+        let owner = try story.connect(uid: 1000)
+        let (friend, stranger) = (try story.connect(uid: 1001), try story.connect(uid: 1002))
+        let buffer = story.register(by: owner)
+        story.ask(owner, .share(buffer, Share(.user(1001), [.attachRead, .revoke])))
+        let attachment = try story.attach(buffer, by: friend, AttachTerms(.read))
+        let revoke = Request.revoke(buffer, RevokeTerms(.everyone, within: .seconds(1)))
+        for request in [revoke, .attach(buffer, AttachTerms(.read)), .restore(attachment)] {
+            #expect(story.registry.owner(concerning: request, from: owner) == 1000)
+            #expect(story.registry.owner(concerning: request, from: friend) == 1000)
+            #expect(story.registry.owner(concerning: request, from: stranger) == nil)
+        }
+        #expect(story.registry.owner(concerning: .pin(attachment), from: friend) == 1000)
+        #expect(story.registry.owner(concerning: .pin(attachment), from: owner) == nil)
+        let token = TokenID(high: 0, low: 1)
+        story.ask(owner, .makeToken(token, buffer, TokenTerms(.attachRead)))
+        let shown = Request.attach(buffer, AttachTerms(.read, token: token))
+        #expect(story.registry.owner(concerning: shown, from: stranger) == 1000)
+    }
+}

@@ -11,6 +11,7 @@
 extension Registry {
     /// Throws unless `user` may be charged `amount` more.
     func check(_ resource: Resource, _ amount: UInt64, of user: Slot) throws(Refusal) {
+        try checkCeiling(resource, amount, of: user)
         if let excess = excess(resource, amount, of: user) { throw .overQuota(excess) }
     }
 
@@ -114,6 +115,7 @@ extension Registry {
     mutating func cutOffDoomed() {
         while let (client, farewell) = doomed.popLast() {
             guard let slot = clientSlots[client] else { continue }
+            if isKilled(slot, farewell) { effects.append(.kill(client)) }
             effects.append(.disconnect(client, farewell))
             die(slot)
         }

@@ -72,7 +72,8 @@ extension Registry {
         guard attachments[attachment].revocation == nil else { return }
         guard attachments[attachment].state == .ok else { return lose(attachment, .dead, isTold: true) }
         let terms = RevokeTerms(
-            .attachment(attachments[attachment].id), within: limits.leaseGrace, isFinal: true, cutsOff: true)
+            .attachment(attachments[attachment].id), within: grace(of: attachments[attachment].client), isFinal: true,
+            cutsOff: true)
         let buffer = attachments[attachment].buffer
         publish(buffer, renewing: true)
         ask(attachment, addRevocation(of: buffer, terms, farewell, nil))
@@ -153,7 +154,8 @@ extension Registry {
             }
             attachments[attachment].revocation = nil
             lose(attachment, revocations[slot].terms.isFinal ? .dead : .revoked, isTold: true)
-            if revocations[slot].terms.cutsOff { doom(attachments[attachment].client, revocations[slot].farewell) }
+            let client = attachments[attachment].client
+            if isCutOff(client, wanted: revocations[slot].terms.cutsOff) { doom(client, revocations[slot].farewell) }
         }
         revocations[slot].owing = 0
         conclude(slot)

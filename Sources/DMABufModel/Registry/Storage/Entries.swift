@@ -6,6 +6,7 @@ struct User: Sendable {
     var uid: UInt32
     var clients = 0
     var ledger = Ledger()
+    var ceilings = Ceilings()
 }
 
 struct Client: Sendable {
@@ -24,6 +25,7 @@ struct Client: Sendable {
     /// Buffers that it is moving.
     var moves = Chain()
     var ticket: Slot?
+    var ladder: Ladder?
 }
 
 struct Buffer: Sendable {

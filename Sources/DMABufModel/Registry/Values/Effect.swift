@@ -21,6 +21,8 @@ public enum Effect: Hashable, Sendable {
     /// Close the registry's descriptors of this generation. Only verified memory may go into a pool.
     case release(BufferID, Generation, isVerified: Bool)
     case disconnect(ClientID, CutOffReason)
+    /// Its process is to end; comes right before it is disconnected.
+    case kill(ClientID)
     /// For those who begin accesses without asking, see ``Observation/accesses(_:_:)``: in force before what follows.
     case publish(BufferID, Published)
 }

@@ -38,14 +38,27 @@ public struct Limits: Hashable, Sendable {
     public init() {}
 
     public subscript(resource: Resource) -> UInt64 {
-        switch resource {
-        case .buffers: buffers
-        case .bytes: bytes
-        case .descriptors: descriptors
-        case .pinnedBytes: pinnedBytes
-        case .attachments: attachments
-        case .quarantinedBytes: quarantinedBytes
-        case .notices: notices
+        get {
+            switch resource {
+            case .buffers: buffers
+            case .bytes: bytes
+            case .descriptors: descriptors
+            case .pinnedBytes: pinnedBytes
+            case .attachments: attachments
+            case .quarantinedBytes: quarantinedBytes
+            case .notices: notices
+            }
+        }
+        set {
+            switch resource {
+            case .buffers: buffers = newValue
+            case .bytes: bytes = newValue
+            case .descriptors: descriptors = newValue
+            case .pinnedBytes: pinnedBytes = newValue
+            case .attachments: attachments = newValue
+            case .quarantinedBytes: quarantinedBytes = newValue
+            case .notices: notices = newValue
+            }
         }
     }
 }

@@ -17,6 +17,8 @@ public enum Refusal: Error, Hashable, Sendable {
     case notTheOwner
     case tokenTooWide(Rights)
     case nameTaken
+    /// A line of the policy of whoever runs the registry.
+    case deniedByPolicy(line: UInt32)
 
     // Lifetime.
     case bufferEnded
@@ -57,6 +59,7 @@ public enum Refusal: Error, Hashable, Sendable {
     // Quota.
     case overQuota(QuotaExcess)
     case tooMany(Bounded, limit: UInt32)
+    case overCeiling(CeilingExcess)
 
     /// Small counts that are bounded per buffer or client, not shared between uids.
     public enum Bounded: UInt8, Hashable, CaseIterable, Sendable {
