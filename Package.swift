@@ -44,6 +44,7 @@ let package = Package(
         // Pure.
         .target(name: "DMABufModel", swiftSettings: strict),
         .target(name: "DMABufWire", dependencies: ["DMABufModel"], swiftSettings: strict),
+        .target(name: "DMABufPolicy", dependencies: ["DMABufModel"], swiftSettings: strict),
         .target(name: "DMABufScenario", dependencies: ["DMABufModel"], swiftSettings: strict),
         .target(
             name: "DMABufSimulator", dependencies: ["DMABufModel", "DMABufScenario"], swiftSettings: strict),
@@ -69,13 +70,16 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "DMABufServer",
-            dependencies: ["DMABufConnection", "DMABuf", "DMABufModel", "DMABufWire", "DMABufSystem", logging, system],
+            dependencies: [
+                "DMABufConnection", "DMABuf", "DMABufModel", "DMABufPolicy", "DMABufWire", "DMABufSystem", logging,
+                system,
+            ],
             swiftSettings: strict),
         .executableTarget(
             name: "dmabuf-share",
             dependencies: [
                 "DMABufServer", "DMABufClient", "DMABufConnection", "DMABufDevices", "DMABuf", "DMABufModel",
-                "DMABufWire",
+                "DMABufPolicy", "DMABufWire",
                 "DMABufSystem", arguments, logging, system,
             ],
             swiftSettings: strict),
@@ -96,6 +100,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "DMABufWireTests", dependencies: ["DMABufWire", "DMABufModel", "TestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "DMABufPolicyTests", dependencies: ["DMABufPolicy", "DMABufModel", "TestSupport"],
+            swiftSettings: strict),
         .testTarget(
             name: "DMABufSystemTests", dependencies: ["DMABufSystem", "TestSupport", system], swiftSettings: strict),
         .testTarget(
