@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DMABufModel
+import DMABufPolicy
 import DMABufSystem
 import DMABufWire
 import Logging
@@ -67,14 +68,16 @@ extension RegistryServer {
 
     /// A client's first request.
     mutating func join(_ client: ClientConnection, _ join: Join, _ serial: UInt64) {
-        let identity = client.identity.asTheRulesKnowIt
+        let identity = client.known
         do throws(Refusal) {
+            try policy.checkConnect(identity, ownUser: OwnProcess.userID)
             effects.removeAll()
             let id = try registry.connect(identity, at: now, into: &effects)
+            registry.impose(policy.conditions(for: identity), on: id)
             clients.join(client, as: id)
             greetings.remove(of: identity.uid)
         } catch {
-            return part(client, .unserved, "\(error)")
+            return part(client, .unserved, error.farewell)
         }
         guard let id = client.id, let secret = try? SecureRandom.bits128() else {
             return part(client, .unserved, "no random numbers")
@@ -84,8 +87,4 @@ extension RegistryServer {
             "joined", metadata: ["client": "\(id.rawValue)", "uid": "\(identity.uid)", "pid": "\(identity.pid)"])
         welcome(client, joined, serial)
     }
-}
-
-extension PeerIdentity {
-    fileprivate var asTheRulesKnowIt: Identity { Identity(uid: user, gids: groups + [group], pid: process) }
 }

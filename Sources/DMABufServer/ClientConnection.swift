@@ -17,6 +17,8 @@ final class ClientConnection {
     let number: ClientNumber
     let socket: UnixSocket
     let identity: PeerIdentity
+    /// The same as the rules and the policy know it.
+    let known: Identity
     var stage = Stage.greeting
     var outbox = Outbox()
     /// It named the feature.
@@ -31,6 +33,7 @@ final class ClientConnection {
     init(_ number: ClientNumber, _ socket: consuming UnixSocket, _ identity: consuming PeerIdentity) {
         self.number = number
         self.socket = socket
+        known = Identity(uid: identity.user, gids: identity.groups + [identity.group], pid: identity.process)
         self.identity = identity
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import DMABufModel
+public import DMABufPolicy
 public import DMABufSystem
 
 /// How a registry is to serve.
@@ -11,6 +12,12 @@ public struct Configuration: Sendable {
     public var workerCommand: [CommandWord]?
     /// Make buffers for every user who may connect, and not for its own alone.
     public var allocatesForAll = false
+    /// What is allowed whom, besides the rules.
+    public var policy = Policy()
+    /// Where it is read again when the daemon is told to (SIGHUP).
+    public var policyFile: PolicyFile?
+    /// Told when that begins (true) and when it is over.
+    public var reloading: (@Sendable (Bool) -> Void)?
 
     public init() {}
 

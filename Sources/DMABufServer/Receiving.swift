@@ -114,8 +114,12 @@ extension RegistryServer {
             arriving = Arriving()
             return refuse(error, envelope.serial, client)
         }
+        let permitted: Request
+        do throws(Refusal) { permitted = try permit(request, id, client) } catch {
+            return ruleOut(error, envelope.serial, client)
+        }
         counters.requests += 1
-        handle(request, arriving.number, from: id)
+        handle(permitted, arriving.number, from: id)
         observe()
     }
 }

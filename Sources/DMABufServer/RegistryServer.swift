@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DMABufModel
+import DMABufPolicy
 public import DMABufSystem
 import DMABufWire
 public import Logging
@@ -35,6 +36,9 @@ public struct RegistryServer: ~Copyable {
     var imports: Set<FenceID> = []
     var heldBack: [FenceID: HeldBack] = [:]
     let configuration: Configuration
+    var policy: Policy
+    /// As they are without the policy.
+    let ownLimits: Limits
     var workers = WorkerTable()
     var counters = Counters()
     var budget: DescriptorBudget
@@ -75,9 +79,11 @@ public struct RegistryServer: ~Copyable {
         // Only now: a value that owns something is made whole or not at all.
         self.log = log
         self.configuration = configuration
+        policy = configuration.policy
         var limits = configuration.limits
         budget = DescriptorBudget(openFiles: openFiles, limits: &limits)
-        registry = Registry(limits: limits)
+        ownLimits = limits
+        registry = Registry(limits: policy.limits(insteadOf: limits))
         self.waits = waits
         self.tokens = tokens
         self.reservations = reservations
@@ -131,9 +137,10 @@ public struct RegistryServer: ~Copyable {
         return true
     }
 
-    private func isToldToStop() -> Bool {
+    private mutating func isToldToStop() -> Bool {
         while let signal = signals.next() {
             if signal.number != SignalNumber.hangUp.rawValue { return true }
+            readPolicyAgain()
         }
         return false
     }

@@ -2,6 +2,7 @@
 
 import DMABuf
 import DMABufModel
+import DMABufPolicy
 import DMABufSystem
 import DMABufWire
 import Logging
@@ -41,13 +42,17 @@ struct WorkerTable {
 
 // Rule: allocation.
 //
-// The registry makes buffers for clients that may not open the device: for its own user's and root's, unless it was started
-// to do so for everyone. They are charged for it; the memory comes fresh and zeroed from the kernel.
+// The registry makes buffers for clients that may not open the device: for whom the policy says, else for its own user's and
+// root's, unless it was started to do so for everyone. They are charged for it; the memory comes fresh and zeroed from the kernel.
 
 extension RegistryServer {
     mutating func allocate(_ allocation: Allocation, _ id: ClientID, _ client: ClientConnection, _ serial: UInt64) {
         do throws(DMABufError) {
-            guard configuration.allocatesForAll || [0, OwnProcess.userID].contains(client.identity.user) else {
+            let placement: Policy.Placement?
+            do throws(Refusal) { placement = try exporter(for: allocation, client) } catch {
+                return ruleOut(error, serial, client)
+            }
+            guard let placement else {
                 throw DMABufError(.refused, "this registry makes buffers for its own user only")
             }
             guard allocation.request.isPossible else { throw DMABufError(.invalid, "no such buffer can be made") }
@@ -59,7 +64,7 @@ extension RegistryServer {
             }
             try start(
                 .allocation(id, RequestNumber(serial), allocation),
-                WorkOrder(allocation.request, exporter: allocation.exporter), from: [],
+                WorkOrder(allocation.request, exporter: placement.exporter), from: [],
                 until: now + WorkerTable.longestAllocation)
         } catch { refuse(error, serial, client) }
     }

@@ -3,6 +3,7 @@
 import ArgumentParser
 import DMABuf
 import DMABufClient
+import DMABufPolicy
 import DMABufServer
 import DMABufSystem
 import Logging
@@ -19,6 +20,8 @@ struct ServeCommand: ParsableCommand {
             EXAMPLES:
               dmabuf-share serve
               dmabuf-share serve --socket /run/dmabuf-share/registry.sock --mode 0666
+              dmabuf-share serve --policy /etc/dmabuf-share.policy
+              dmabuf-share serve --check /etc/dmabuf-share.policy
             """)
 
     @Option(help: "Where to serve. Default: $DMABUF_SHARE_SOCKET, then this user's own.")
@@ -30,12 +33,16 @@ struct ServeCommand: ParsableCommand {
     @Flag(help: "Make buffers for every user who may connect, and not for this one alone.")
     var allocateForAll = false
 
+    @OptionGroup var policy: PolicyOptions
+
     @Option(help: "How much to log on standard error: debug, info, notice, warning, error.")
     var log: LogLevel = .info
 
     func run() throws {
+        if let file = policy.check { return try policy.check(file) }
+        let policy = try policy.read()
         try reporting(json: false) {
-            do throws(Errno) { try serve() } catch {
+            do throws(Errno) { try serve(policy) } catch {
                 throw DMABufError.system(
                     "serve", error,
                     remedy: error == .addressInUse ? "a registry serves there already: use it, or stop it" : nil)
@@ -43,7 +50,7 @@ struct ServeCommand: ParsableCommand {
         }
     }
 
-    private func serve() throws(Errno) {
+    private func serve(_ read: Policy) throws(Errno) {
         let notifier = try ServiceNotifier.take()
         let listener = try listen()
         var logger = Logger(label: "dmabuf-share", factory: { StreamLogHandler.standardError(label: $0) })
@@ -54,6 +61,11 @@ struct ServeCommand: ParsableCommand {
         var configuration = Configuration()
         configuration.workerCommand = CommandWord.words([OwnProcess.executablePath, "registry-worker"])
         configuration.allocatesForAll = allocateForAll
+        configuration.policy = read
+        configuration.policyFile = policy.file
+        configuration.reloading = { isBeginning in
+            try? isBeginning ? notifier.reloading() : notifier.ready()
+        }
         configuration.fit(openFiles: openFiles)
         var server = try RegistryServer(listener, configuration, log: logger)
         try? notifier.ready()

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufModel
+import DMABufPolicy
+import DMABufSystem
+import DMABufWire
+import Logging
+
+// Rule: policy.
+//
+// The policy is asked before the rules, and may say no or narrow what is asked. It is read again when told to (SIGHUP); a
+// file that is wrong changes nothing. A new one holds for what is asked from then on: who may not connect any more is let
+// go, and what was granted stays.
+
+extension RegistryServer {
+    /// The request as the policy lets it through.
+    func permit(_ request: Request, _ id: ClientID, _ client: ClientConnection) throws(Refusal) -> Request {
+        guard policy.lineCount > 0 else { return request }
+        let owner = registry.owner(concerning: request, from: id)
+        return try policy.decide(request, from: client.known, owner: owner)
+    }
+
+    /// Answers as a rule does that refuses.
+    mutating func ruleOut(_ refusal: Refusal, _ serial: UInt64, _ client: ClientConnection) {
+        counters.refusals += 1
+        if case .deniedByPolicy(let line) = refusal {
+            note(
+                .debug, "denied by the policy",
+                ["line": "\(line)", "uid": "\(client.identity.user)", "pid": "\(client.identity.process)"])
+        }
+        say(.answer(.refused(refusal)), serial, to: client)
+    }
+
+    /// With which exporter a buffer is made: as the policy says; else as it is asked for, by the registry's own user and
+    /// root, or by everyone where it was started so. nil for others.
+    func exporter(for allocation: Allocation, _ client: ClientConnection) throws(Refusal) -> Policy.Placement? {
+        if let placement = try policy.placement(allocation.exporter, for: client.known) { return placement }
+        let isServed = configuration.allocatesForAll || [0, OwnProcess.userID].contains(client.identity.user)
+        return isServed ? Policy.Placement(exporter: allocation.exporter) : nil
+    }
+
+    /// SIGHUP.
+    mutating func readPolicyAgain() {
+        guard let file = configuration.policyFile else { return }
+        configuration.reloading?(true)
+        do throws(PolicyFile.Problem) {
+            install(try file.read())
+            log.notice("the policy was read again", metadata: ["lines": "\(policy.lineCount)"])
+        } catch {
+            for line in file.lines(error) { log.error("\(line)") }
+            log.error("the policy stays as it was")
+        }
+        configuration.reloading?(false)
+    }
+
+    private mutating func install(_ policy: Policy) {
+        self.policy = policy
+        registry.limits = policy.limits(insteadOf: ownLimits)
+        for client in clients.all {
+            guard let id = client.id else { continue }
+            do throws(Refusal) {
+                try policy.checkConnect(client.known, ownUser: OwnProcess.userID)
+                registry.impose(policy.conditions(for: client.known), on: id)
+            } catch { part(client, .unserved, error.farewell) }
+        }
+        observe()
+    }
+}
+
+extension Refusal {
+    /// Why a client is not taken.
+    var farewell: String {
+        if case .deniedByPolicy(let line) = self {
+            return "line \(line) of the registry's policy does not let this user connect"
+        }
+        return "\(self)"
+    }
+}
