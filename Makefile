@@ -102,9 +102,11 @@ guest: release ## CMD='…' in a guest kernel (KERNEL=6.12|6.1|7.3, SCREEN=file.
 	    $${GUEST_COMMAND:+-- sh -c "$$GUEST_COMMAND"}
 
 .PHONY: install
-install: release ## into PREFIX (/usr/local): the tool, its man page, completions and units
+install: release ## into PREFIX (/usr/local): the tool, its man pages, completions and units
 	@install -Dm755 .build/release/dmabuf-share $(DESTDIR)$(PREFIX)/bin/dmabuf-share
 	@install -Dm644 docs/dmabuf-share.1 $(DESTDIR)$(PREFIX)/share/man/man1/dmabuf-share.1
+	@install -Dm644 docs/dmabuf-share.policy.5 $(DESTDIR)$(PREFIX)/share/man/man5/dmabuf-share.policy.5
+	@install -Dm644 docs/example.policy $(DESTDIR)$(PREFIX)/share/doc/dmabuf-share/example.policy
 	@install -Dm644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system docs/systemd/dmabuf-share.socket
 	@mkdir -p $(DESTDIR)$(PREFIX)/lib/systemd/system
 	@sed 's,^ExecStart=[^ ]*,ExecStart=$(PREFIX)/bin/dmabuf-share,' docs/systemd/dmabuf-share.service \
