@@ -14,6 +14,8 @@ final class PythonStory {
     init() throws {
         let registry = try RunningRegistry("--mode", "0666")
         socket = registry.socket
+        // It listens before it has opened all that it needs: who is answered finds it complete.
+        _ = try registry.run("stats")
         // Those of the connections that found it serving go first.
         try wait {
             let before = registry.openDescriptors()
