@@ -20,6 +20,10 @@ KERNEL ?= 6.12
 RUNS ?= 100000
 SEED ?= 1
 
+# How often each step of a soak kills, and how often a buffer is moved in it.
+export ROUNDS ?= 100
+export MOVES ?= 100000
+
 # How long the fuzzer runs, in seconds.
 TIME ?= 60
 
@@ -56,7 +60,7 @@ run: release ## build, and show the product doing its job on this machine
 
 .PHONY: test
 test: test-packages fuzz-packages ## all suites on this machine, then the kernel suites in the 6.12 guest
-	@Tests/Tools/suites host simulate fuzz guest:6.12
+	@Tests/Tools/suites host failpoints simulate fuzz guest:6.12
 
 .PHONY: test-kernels
 test-kernels: test-packages ## the kernel suites on 6.1, 6.12 and the newest kernel
@@ -66,7 +70,15 @@ test-kernels: test-packages ## the kernel suites on 6.1, 6.12 and the newest ker
 check: test-packages fuzz-packages ## format, warnings as errors, import fences, then all tests
 	@Tests/Tools/fences
 	@swift format lint --strict -r Sources Tests Package.swift
-	@Tests/Tools/suites host simulate fuzz guest:6.12
+	@Tests/Tools/suites host failpoints simulate fuzz guest:6.12
+
+.PHONY: failpoints
+failpoints: test-packages ## clients and the registry killed at each step, by a build that can be made to die
+	@Tests/Tools/suites failpoints
+
+.PHONY: soak
+soak: test-packages ## ROUNDS=100 MOVES=100000: kills at every step and races of moves, for long
+	@Tests/Tools/suites soak
 
 .PHONY: sanitize
 sanitize: test-packages ## the suites of this machine under address and thread sanitizer

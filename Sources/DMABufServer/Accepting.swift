@@ -14,8 +14,10 @@ extension RegistryServer {
     mutating func acceptAll() {
         for _ in 0..<Self.acceptedAtOnce {
             do throws(Errno) {
+                Failpoint.reach(.before, .connect)
                 guard let socket = try listener.tryAccept() else { return }
                 accept(socket)
+                Failpoint.reach(.after, .connect)
             } catch {
                 note(.warning, "a connection was turned away", ["error": "\(error)"])
                 guard spare.turnAway(from: listener) else { return }
@@ -73,6 +75,7 @@ extension RegistryServer {
             try policy.checkConnect(identity, ownUser: OwnProcess.userID)
             effects.removeAll()
             let id = try registry.connect(identity, at: now, into: &effects)
+            Failpoint.reach(.during, .hello)
             registry.impose(policy.conditions(for: identity), on: id)
             clients.join(client, as: id)
             greetings.remove(of: identity.uid)
@@ -86,5 +89,6 @@ extension RegistryServer {
         log.debug(
             "joined", metadata: ["client": "\(id.rawValue)", "uid": "\(identity.uid)", "pid": "\(identity.pid)"])
         welcome(client, joined, serial)
+        Failpoint.reach(.after, .hello)
     }
 }

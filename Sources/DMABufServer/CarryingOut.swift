@@ -2,6 +2,7 @@
 
 import DMABuf
 import DMABufModel
+import DMABufSystem
 import DMABufWire
 
 /// What the rules said is done, in order.
@@ -48,7 +49,9 @@ extension RegistryServer {
             let key = GenerationKey(buffer: buffer, generation: generation)
             observations.append(.count(buffer, generation, memories.count(of: key, by: counts)))
         case .release(let buffer, let generation, _):
+            Failpoint.reach(.before, .release)
             memories[GenerationKey(buffer: buffer, generation: generation)] = nil
+            Failpoint.reach(.after, .release)
         case .disconnect(let client, let reason): cutOff(client, reason)
         case .publish(let buffer, let state): pages.publish(buffer, state)
         case .kill(let client): kill(client)

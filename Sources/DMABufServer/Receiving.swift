@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DMABuf
+import DMABufConnection
 import DMABufModel
 import DMABufSystem
 import DMABufWire
@@ -75,6 +76,7 @@ extension RegistryServer {
     private mutating func take(
         _ envelope: Envelope, _ descriptors: inout DescriptorList, from client: ClientConnection
     ) {
+        Failpoint.reach(.before, envelope.message)
         if case .joined(let id) = client.stage { return decide(envelope, &descriptors, id, client) }
         switch (client.stage, envelope.message) {
         case (_, .farewell): died(client)
@@ -121,6 +123,7 @@ extension RegistryServer {
         counters.requests += 1
         handle(permitted, arriving.number, from: id)
         observe()
+        Failpoint.reach(.after, envelope.message)
     }
 }
 

@@ -29,5 +29,11 @@ struct DMABufShare: ParsableCommand {
             ShowCommand.self, AttachCommand.self, ReadCommand.self, WriteCommand.self, MoveCommand.self,
             RevokeCommand.self, RestoreCommand.self, FenceCommand.self, LockCommand.self, TokenCommand.self,
             WatchCommand.self, RemoveCommand.self, StatsCommand.self, WorkerCommand.self, DemoRoleCommand.self,
-        ])
+        ] + builtToDie)
+
+    #if FAILPOINTS
+        private static let builtToDie: [any ParsableCommand.Type] = [FailpointsCommand.self]
+    #else
+        private static let builtToDie: [any ParsableCommand.Type] = []
+    #endif
 }

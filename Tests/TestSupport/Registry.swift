@@ -11,13 +11,13 @@ public struct RunningRegistry: ~Copyable {
 
     /// Starts it and waits until somebody can connect.
     ///
-    /// With `openFiles`, it may have no more than that many.
-    public init(openFiles: Int? = nil, _ options: String...) throws {
+    /// With `openFiles`, it may have no more than that many. `tool` is another build.
+    public init(openFiles: Int? = nil, tool: String = Tool.path, _ options: String...) throws {
         // Who may connect is the socket's mode.
         let folder = try TemporaryFolder.make(mode: 0o755)
         let socket = "\(folder)/registry.sock"
         let limit = openFiles.map { ["sh", "-c", "ulimit -n \($0) && exec \"$@\"", "sh"] } ?? []
-        let daemon = try Running(limit + [Tool.path, "serve", "--socket", socket] + options)
+        let daemon = try Running(limit + [tool, "serve", "--socket", socket] + options)
         let deadline = Deadline.after(.seconds(10))
         while FileType(at: socket) != .socket || !Self.isServing(socket) {
             if deadline.hasPassed { throw Errno.timedOut }

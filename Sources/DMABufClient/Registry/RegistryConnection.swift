@@ -37,7 +37,9 @@ public struct RegistryConnection: ~Copyable {
 
     private static func connect(to path: String, until deadline: Deadline) throws(RegistryError) -> UnixSocket {
         do throws(Errno) {
+            Failpoint.reach(.before, .connect)
             let socket = try UnixSocket.connect(to: path, until: deadline)
+            Failpoint.reach(.after, .connect)
             let user = try socket.peer.user
             if user == 0 || user == OwnProcess.userID { return socket }
             throw Errno.notPermitted
@@ -57,12 +59,15 @@ public struct RegistryConnection: ~Copyable {
         var connection = Connection(socket)
         var answer: Incoming
         do throws(ConnectionError) {
+            Failpoint.reach(.before, .hello)
             let hello = try connection.exchangeHello(features, until: deadline)
             guard hello.features.contains(.registry) else {
                 throw connection.end(.unexpected, .unexpected("a peer that is no registry"))
             }
             try connection.send(.join(Join()), until: deadline)
+            Failpoint.reach(.during, .hello)
             answer = try connection.receive(until: deadline)
+            Failpoint.reach(.after, .hello)
         } catch { throw .connection(error) }
         guard case .joined(let joined) = answer.envelope.message else {
             throw .connection(connection.end(.unexpected, .unexpected("another answer to join")))
@@ -192,6 +197,7 @@ public struct RegistryConnection: ~Copyable {
                 let incoming = try connection.receive(until: deadline)
                 if case .notice(let notice) = incoming.envelope.message {
                     pages?.note(notice)
+                    if case .released = notice { Failpoint.reach(.after, .release) }
                     return notice
                 }
                 if givenUp.remove(incoming.envelope.serial) != nil { continue }
@@ -277,9 +283,12 @@ extension RegistryConnection {
         let reply: Incoming
         var serial: UInt64?
         do throws(ConnectionError) {
+            Failpoint.reach(.before, message)
             let sent = try connection.send(message, with: descriptors, until: deadline)
             serial = sent
+            Failpoint.reach(.during, message)
             reply = try answer(to: sent, until: deadline)
+            Failpoint.reach(.after, message)
         } catch {
             if error == .deadline, let serial { givenUp.insert(serial) }
             throw .connection(error)

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufModel
+import DMABufSystem
+import SystemPackage
+import TestSupport
+import Testing
+
+/// The build that can be made to die, which `make failpoints` makes and names in the environment.
+private enum FailingTool {
+    static let path = OwnProcess.environment("DMABUF_SHARE_FAILING_TOOL")
+    /// How often each step.
+    static let rounds = OwnProcess.environment("DMABUF_SHARE_ROUNDS").flatMap { Int($0) } ?? 1
+
+    /// How often a walk comes by those that it comes by more than once.
+    private static let times: [Substring: Int] = ["attach": 2, "fence": 3, "lock": 2, "move": 2]
+
+    static func steps(of role: String) throws -> [String] {
+        let lines = try Running([path ?? "", "failpoints"]).finish().output.split(separator: "\n")
+        return lines.map { $0.split(separator: "\t") }.filter { $0[0] == role }.flatMap { line in
+            (1...(times[line[1].prefix { $0 != "-" }] ?? 1)).map { "\(line[1]):\($0)" }
+        }
+    }
+
+    /// A client that takes every step, by itself.
+    static func walk(at socket: String, failingAt step: String? = nil) throws -> Running {
+        let environment = step.map { ["DMABUF_FAIL_AT": $0] } ?? [:]
+        return try Running(
+            [path ?? "", "failpoints", "--walk", "--timeout", "5", "--socket", socket], environment: environment)
+    }
+}
+
+@Suite("Who is not built to die")
+struct NoFailpointTests {
+    @Test("has no failpoints")
+    func absent() throws {
+        #expect(try Running(["grep", "-q", "DMABUF_FAIL_AT", Tool.path]).finish().status == 1)
+        #expect(try Tool.run("failpoints").status == 64)
+    }
+}
+
+/// SIGKILL at every step, of a client and of the registry. A step that nobody comes by fails.
+@Suite(
+    "Killed at each step", .leavesNoDescriptor, .enabled(if: FailingTool.path != nil, "it takes `make failpoints`"))
+struct FailpointTests {
+    @Test("a client that is killed leaves nothing, and nobody else notices")
+    func client() throws {
+        let registry = try RunningRegistry(tool: FailingTool.path ?? "")
+        _ = try registry.run("stats")
+        var witness = try HandClient(at: registry.socket)
+        let buffer = try witness.register(kept: .owner)
+        try registry.settle(at: nil)
+        let before = registry.openDescriptors()
+        var times: [Duration] = []
+        let steps = try FailingTool.steps(of: "client")
+        #expect(steps.count > 20)
+        for step in steps {
+            for _ in 0..<FailingTool.rounds {
+                let killed = try FailingTool.walk(at: registry.socket, failingAt: step).finish()
+                #expect(killed.status == 137, "\(step): \(killed.errors)")
+                let death = Deadline.now()
+                try registry.settle(at: before)
+                times.append(.nanoseconds(Deadline.now().nanoseconds - death.nanoseconds))
+                #expect(try witness.allNotices().isEmpty, "\(step)")
+                guard case .listed(let all, _) = try witness.ask(.list(from: 0)) else { throw Errno.badMessage }
+                #expect(all.map(\.buffer) == [buffer], "\(step)")
+            }
+        }
+        // And it goes on as if nothing had been.
+        #expect(try FailingTool.walk(at: registry.socket).finish().status == 0)
+        print("killed clients: \(times.count), everything back after \(Self.percentiles(times))")
+        #expect(try registry.stop().status == 0)
+    }
+
+    @Test("when the registry is killed, its clients come to an end, and the next one serves at the same place")
+    func registry() throws {
+        let steps = try FailingTool.steps(of: "registry")
+        #expect(steps.count > 20)
+        for step in steps {
+            for _ in 0..<FailingTool.rounds { try killRegistry(at: step) }
+        }
+    }
+
+    private func killRegistry(at step: String) throws {
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        let socket = "\(folder)/registry.sock"
+        let serve = [FailingTool.path ?? "", "serve", "--socket", socket]
+        let doomed = try Running(serve, environment: ["DMABUF_FAIL_AT": step])
+        try wait { FileType(at: socket) == .socket }
+        let client = try FailingTool.walk(at: socket).finish()
+        #expect(try doomed.finish().status == 137, "\(step)")
+        // It has its answer, or says why it has none; the last steps may come when it has left.
+        #expect([0, 1, 3].contains(client.status), "\(step): \(client.status) \(client.errors)")
+        #expect(client.status == 0 || client.errors.hasPrefix("dmabuf-share: "), "\(step): \(client.errors)")
+
+        let next = try Running(serve)
+        try wait { try FailingTool.walk(at: socket).finish().status == 0 }
+        try next.send(.terminate)
+        #expect(try next.finish().status == 0, "\(step)")
+    }
+
+    private static func percentiles(_ times: [Duration]) -> String {
+        let sorted = times.sorted()
+        func at(_ share: Double) -> Duration { sorted[Int(Double(sorted.count - 1) * share)] }
+        return "p50 \(at(0.5)), p99 \(at(0.99))"
+    }
+}
