@@ -18,13 +18,15 @@ final class WorkerProcess {
     let number: UInt64
     let purpose: Purpose
     let socket: UnixSocket
+    /// Whom it works for: who asked for the buffer, or whose the buffer is that it copies.
+    let user: UInt32
     let end: Instant
     private let child: ChildProcess
 
     /// Starts `command` with a socket as its descriptor 3, and gives it its order.
     init(
         _ number: UInt64, _ command: [CommandWord], _ purpose: Purpose, _ order: WorkOrder,
-        from source: [DMABuffer], until end: Instant
+        from source: [DMABuffer], for user: UInt32, until end: Instant
     ) throws(Errno) {
         let pair = try UnixSocket.pair()
         var passed = DescriptorList()
@@ -36,6 +38,7 @@ final class WorkerProcess {
         guard try pair.first.trySend(bytes.span, with: descriptors) == .sent else { throw .noBufferSpace }
         self.number = number
         self.purpose = purpose
+        self.user = user
         self.end = end
         self.child = child
         socket = pair.first

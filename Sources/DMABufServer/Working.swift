@@ -8,16 +8,26 @@ import DMABufWire
 import Logging
 import SystemPackage
 
-/// The workers that are at it.
+/// A copy that a move needs: everyone has let go, and it would be a pity to give up for want of a worker.
+struct WaitingCopy {
+    let buffer: BufferID
+    let old: Generation
+    let new: Generation
+    let exporter: String?
+}
+
+/// The workers that are at it, in fair shares of those they work for. Who asks for a buffer and finds no room is told to
+/// come again; a copy waits for its turn.
 struct WorkerTable {
-    /// More wait for nobody: their askers are told to come again.
-    static let limit = 8
     static let longestAllocation = Interval.seconds(10)
 
     private var workers: [UInt64: WorkerProcess] = [:]
     private var last: UInt64 = 0
+    private var shares = FairShare(limit: 8)
+    /// Copies for which there is no room yet; the rules end each at its deadline.
+    var waiting: [WaitingCopy] = []
 
-    var hasRoom: Bool { workers.count < Self.limit }
+    func hasRoom(for user: UInt32) -> Bool { shares.hasRoom(for: user) }
     /// Kept, for it is asked at every turn of the loop.
     private(set) var firstEnd: Instant?
 
@@ -31,11 +41,13 @@ struct WorkerTable {
 
     mutating func add(_ worker: WorkerProcess) {
         workers[worker.number] = worker
+        shares.take(for: worker.user)
         firstEnd = firstEnd.map { min($0, worker.end) } ?? worker.end
     }
 
     mutating func remove(_ worker: WorkerProcess) {
-        workers[worker.number] = nil
+        guard workers.removeValue(forKey: worker.number) != nil else { return }
+        shares.giveBack(of: worker.user)
         firstEnd = workers.values.map(\.end).min()
     }
 }
@@ -65,7 +77,7 @@ extension RegistryServer {
             try start(
                 .allocation(id, RequestNumber(serial), allocation),
                 WorkOrder(allocation.request, exporter: placement.exporter), from: [],
-                until: now + WorkerTable.longestAllocation)
+                for: client.identity.user, until: now + WorkerTable.longestAllocation)
         } catch { refuse(error, serial, client) }
     }
 
@@ -73,6 +85,10 @@ extension RegistryServer {
     mutating func startCopy(_ buffer: BufferID, from old: Generation, to new: Generation, with exporter: String?) {
         let key = GenerationKey(buffer: buffer, generation: new)
         guard let entry = memories[GenerationKey(buffer: buffer, generation: old)] else { return copyFailed(key) }
+        let user = registry.user(of: buffer) ?? OwnProcess.userID
+        guard workers.hasRoom(for: user) else {
+            return workers.waiting.append(WaitingCopy(buffer: buffer, old: old, new: new, exporter: exporter))
+        }
         let size = entry.memory[0].byteCount
         do throws(DMABufError) {
             guard entry.memory.count == 1 else {
@@ -80,7 +96,8 @@ extension RegistryServer {
             }
             try start(
                 .copy(key), WorkOrder(.bytes(size), exporter: exporter, source: entry.memories),
-                from: entry.memory, until: now + registry.limits.longestCopy)
+                from: entry.memory, for: user,
+                until: now + registry.limits.longestCopy)
         } catch {
             note(.warning, "a copy was not begun", ["error": "\(error)"])
             copyFailed(key)
@@ -89,6 +106,7 @@ extension RegistryServer {
 
     mutating func cancelCopy(_ key: GenerationKey) {
         memories[key] = nil
+        workers.waiting.removeAll { $0.buffer == key.buffer && $0.new == key.generation }
         for worker in workers.all {
             if case .copy(key) = worker.purpose { end(worker) }
         }
@@ -99,14 +117,16 @@ extension RegistryServer {
     }
 
     private mutating func start(
-        _ purpose: WorkerProcess.Purpose, _ order: WorkOrder, from source: [DMABuffer], until end: Instant
+        _ purpose: WorkerProcess.Purpose, _ order: WorkOrder, from source: [DMABuffer], for user: UInt32,
+        until end: Instant
     ) throws(DMABufError) {
         guard let command = configuration.workerCommand else {
             throw DMABufError(.unsupported, "this registry makes no buffers")
         }
-        guard workers.hasRoom else { throw DMABufError(.failed, "too many buffers are being made; try again") }
+        guard workers.hasRoom(for: user) else { throw DMABufError(.failed, "too many buffers are being made; try again") }
         do throws(Errno) {
-            let worker = try WorkerProcess(workers.nextNumber(), command, purpose, order, from: source, until: end)
+            let worker = try WorkerProcess(
+                workers.nextNumber(), command, purpose, order, from: source, for: user, until: end)
             try poller.add(worker.socket.descriptor, token: EventToken.worker(worker.number).rawValue)
             workers.add(worker)
         } catch { throw .system("start a worker", error) }
@@ -178,6 +198,9 @@ extension RegistryServer {
     private mutating func end(_ worker: WorkerProcess) {
         workers.remove(worker)
         worker.finish()
+        let waiting = workers.waiting
+        workers.waiting.removeAll()
+        for copy in waiting { startCopy(copy.buffer, from: copy.old, to: copy.new, with: copy.exporter) }
     }
 
     /// Those whose time is over.

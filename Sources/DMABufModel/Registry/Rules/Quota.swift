@@ -67,6 +67,9 @@ extension Registry {
         users.remove(slot)
     }
 
+    /// Who is charged for a buffer.
+    public func user(of buffer: BufferID) -> UInt32? { bufferSlots[buffer].map { users[buffers[$0].user].uid } }
+
     /// What a uid is charged with, all zero once it is gone.
     public func ledger(of uid: UInt32) -> Ledger {
         userSlots[uid].map { users[$0].ledger } ?? Ledger()
