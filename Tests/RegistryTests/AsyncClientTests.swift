@@ -82,7 +82,7 @@ struct AsyncClientTests {
         try await owner.ask(.beginMove(id, generation, terms), until: limit)
         var told: [Notice] = []
         for await notice in importer.notices {
-            told.append(notice)
+            told.append(notice.notice)
             if told.count == 2 { break }
         }
         #expect(

@@ -58,10 +58,7 @@ final class Exchange: Sendable {
     func ask(
         _ message: Message, _ descriptors: consuming DescriptorList, until deadline: Deadline
     ) async throws(RegistryError) -> Reply {
-        let serial = state.withLock { state -> UInt64 in
-            state.lastSerial += 1
-            return state.lastSerial
-        }
+        let serial = nextSerial()
         let bytes = Envelope(serial: serial, message).encoded()
         let sent = Sent(descriptors)
         let result = await withTaskCancellationHandler {
@@ -72,6 +69,20 @@ final class Exchange: Sendable {
             giveUp(serial)
         }
         return try result.get().checked()
+    }
+
+    /// Sends a request whose answer nobody waits for: what a value owes that ends. It waits for nothing but room.
+    func tell(_ request: Request) {
+        guard state.withLock({ $0.end }) == nil else { return }
+        let bytes = Envelope(serial: nextSerial(), .request(request)).encoded()
+        try? socket.send(bytes, with: DescriptorList(), until: .after(.milliseconds(100)))
+    }
+
+    private func nextSerial() -> UInt64 {
+        state.withLock { state in
+            state.lastSerial += 1
+            return state.lastSerial
+        }
     }
 
     /// Noted first, for the answer may come before the send returns.
@@ -97,7 +108,12 @@ final class Exchange: Sendable {
     private func giveUp(_ serial: UInt64) { resume(serial, .failure(.connection(.deadline))) }
 
     private func resume(_ serial: UInt64, _ result: Result<Reply, RegistryError>) {
-        state.withLock { $0.waiting.removeValue(forKey: serial) }?.answer.resume(returning: result)
+        if let waiting = state.withLock({ $0.waiting.removeValue(forKey: serial) }) {
+            waiting.answer.resume(returning: result)
+        } else if case .success(let reply) = result, case .answer(.locked(let number, _)) = reply.message {
+            // Nobody waits for it any more, and nobody else would end it.
+            tell(.unlock(number))
+        }
     }
 
     // MARK: The reader's thread

@@ -16,9 +16,9 @@ public final class RegistryClient: Sendable {
     public let joined: Joined
     /// In order, each once. Who leaves thousands unread loses the connection, as with the registry itself. The end of the
     /// sequence is the end of the connection.
-    public let notices: AsyncStream<Notice>
+    public let notices: RegistryNotices
 
-    private let exchange: Exchange
+    let exchange: Exchange
     private let reader: WorkerThread
 
     /// Connects to the registry at `path`, checks that it is this user's or root's, and joins. Blocks until then.
@@ -39,7 +39,7 @@ public final class RegistryClient: Sendable {
             reader = try WorkerThread(named: "registry") { exchange.read() }
             self.exchange = exchange
         } catch { throw .local(.system("start a reader", error)) }
-        notices = stream
+        notices = RegistryNotices(stream: stream, exchange: exchange)
     }
 
     /// Ends the connection; what is awaited throws.
@@ -102,10 +102,7 @@ public final class RegistryClient: Sendable {
         _ fence: Fence, to attachment: AttachmentID, _ terms: FenceTerms, lock: LockNumber? = nil,
         until deadline: Deadline
     ) async throws(RegistryError) -> FenceID {
-        let reply = try await exchange.ask(
-            .request(.addFence(attachment, terms, lock: lock)), try fence.duplicates(), until: deadline)
-        guard case .answer(.fenceAdded(let id)) = reply.message else { throw reply.unexpected }
-        return id
+        try await exchange.add(fence, to: attachment, terms, lock: lock, until: deadline)
     }
 }
 
@@ -120,7 +117,7 @@ extension DescribedBuffer {
 }
 
 extension Fence {
-    fileprivate func duplicates() throws(RegistryError) -> DescriptorList {
+    func duplicates() throws(RegistryError) -> DescriptorList {
         var list = DescriptorList()
         do throws(DMABufError) { list.append(try duplicateDescriptor()) } catch { throw .local(error) }
         return list

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import DMABufModel
+public import DMABufSystem
+
+extension RegistryConnection {
+    /// Locks all of `buffers` at once, runs `body` with the lock's number, and unlocks, also when `body` throws.
+    ///
+    /// Throws ``Refusal/lockTimedOut(waitingFor:)`` at `deadline`, or after the longest wait that the registry allows; and
+    /// ``Refusal/lockEnded`` if `lasting`, 10 s at most, was over before `body` was: its end was done without the lock then.
+    public mutating func withLock<Result>(
+        on buffers: [BufferID], lasting: Duration = .seconds(2), until deadline: Deadline,
+        _ body: (inout RegistryConnection, LockNumber) throws(RegistryError) -> Result
+    ) throws(RegistryError) -> Result {
+        let request = Request.locking(buffers, until: deadline, lasting: lasting)
+        guard case .locked(let number, _) = try ask(request, until: deadline.advanced(by: .seconds(1))) else {
+            throw .ruledOut(.lockEnded)
+        }
+        let result: Result
+        do throws(RegistryError) { result = try body(&self, number) } catch {
+            _ = try? ask(.unlock(number), until: .after(.seconds(1)))
+            throw error
+        }
+        try ask(.unlock(number), until: max(deadline, .after(.seconds(1))))
+        return result
+    }
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufClient
+import DMABufConnection
+import DMABufModel
+import DMABufSystem
+import SystemPackage
+import TestSupport
+import Testing
+
+/// What a client owes is a value: consumed by the answer, and answered by its end.
+@Suite("Obligations", .leavesNoDescriptor)
+struct ObligationTests {
+    private let limit = Deadline.after(.seconds(60))
+
+    @Test("a move that is acknowledged goes on; the answer is there once")
+    func acknowledged() async throws {
+        let registry = try RunningRegistry()
+        let (owner, holder) = try (client(registry), client(registry))
+        let moving = try await Moving(owner, holder)
+        for await received in holder.notices {
+            guard let move = received.takeMove() else { continue }
+            if let second = received.takeMove() {
+                Issue.record("there were two answers")
+                _ = consume second
+            }
+            let (attachment, generation, buffer) = (move.attachment, move.generation, move.buffer)
+            let isLate = move.deadline.hasPassed
+            #expect(attachment == moving.attached.attachment && buffer == moving.attached.id)
+            #expect(generation == .first && !isLate)
+            try await move.acknowledge(until: limit)
+            break
+        }
+        #expect(await moving.outcome() == .moved(Generation(2), cutOff: []))
+        _ = try registry.stop()
+    }
+
+    @Test("an acknowledgement may name the fence that ends the work")
+    func acknowledgedWithFence() async throws {
+        let registry = try RunningRegistry()
+        let (owner, holder) = try (client(registry), client(registry))
+        let moving = try await Moving(owner, holder)
+        let event = try EventFD()
+        let fence = try Fence(adopting: event.descriptor.duplicate())
+        for await received in holder.notices {
+            guard let move = received.takeMove() else { continue }
+            let terms = FenceTerms(timeline: 1, point: 1, usage: .write, kind: .eventFD, within: .seconds(10))
+            try await move.acknowledge(ending: (fence, terms), until: limit)
+            break
+        }
+        let listing = try await owner.ask(.list(from: 0), until: limit)
+        guard case .listed(let list, _) = listing else { throw Errno.invalidArgument }
+        #expect(list.first?.state.contains(.moving) == true)
+        try event.signal()
+        #expect(await moving.outcome() == .moved(Generation(2), cutOff: []))
+        _ = try registry.stop()
+    }
+
+    @Test("one that is refused, dropped or never taken has refused", arguments: ["refuse", "drop", "leave"])
+    func refused(how: String) async throws {
+        let registry = try RunningRegistry()
+        let (owner, holder) = try (client(registry), client(registry))
+        let moving = try await Moving(owner, holder)
+        let begun = Deadline.now()
+        for await received in holder.notices {
+            guard case .invalidate = received.notice else { continue }
+            if how == "leave" { break }
+            guard let move = received.takeMove() else { throw Errno.invalidArgument }
+            if how == "refuse" {
+                try await move.refuse(until: limit)
+            } else {
+                _ = consume move
+            }
+            break
+        }
+        let attachment = moving.attached.attachment
+        guard case .aborted(.refused(let who)) = await moving.outcome() else { throw Errno.invalidArgument }
+        #expect(who.attachment == attachment)
+        // It did not take until the mover's deadline.
+        #expect(Deadline.now() < begun.advanced(by: .seconds(5)))
+        _ = try registry.stop()
+    }
+
+    @Test("what was asked under a lock carries its number; its end unlocks", arguments: [true, false])
+    func lock(isDropped: Bool) async throws {
+        let registry = try RunningRegistry()
+        let (one, other) = try (client(registry), client(registry))
+        let (id, _) = try await one.register(try MemFDExporter().export(.bytes(4096)), until: limit)
+        let attached = try await one.attach(id, AttachTerms(.readWrite), until: limit)
+        try await one.ask(.reserve(attached.attachment, slots: 1), until: limit)
+        let theirs = try await other.attach(id, AttachTerms(.readWrite), until: limit)
+        try await other.ask(.reserve(theirs.attachment, slots: 1), until: limit)
+        let event = try EventFD()
+        let fence = try Fence(adopting: event.descriptor.duplicate())
+        let terms = FenceTerms(timeline: 1, point: 1, usage: .write, kind: .eventFD)
+        let lock = try await one.lock([id], lasting: .seconds(10), until: limit)
+        let number = lock.number
+        await #expect(throws: RegistryError.self) {
+            _ = try await other.add(fence, to: theirs.attachment, terms, until: limit)
+        }
+        do throws(RegistryError) {
+            _ = try await other.lock([id], until: .after(.milliseconds(50)))
+            Issue.record("it was locked twice")
+        } catch {
+            guard case .ruledOut(.lockTimedOut(waitingFor: number)) = error else { throw error }
+        }
+        _ = try await lock.add(fence, to: attached.attachment, terms, until: limit)
+        if isDropped { _ = consume lock } else { try await lock.unlock(until: limit) }
+        let next = try await other.lock([id], until: .after(.seconds(5)))
+        _ = try await next.add(fence, to: theirs.attachment, terms, until: limit)
+        _ = try registry.stop()
+    }
+
+    @Test("a lock that nobody waits for any more is given back at once")
+    func lateLock() async throws {
+        let registry = try RunningRegistry()
+        let (one, other) = try (client(registry), client(registry))
+        let (id, _) = try await one.register(try MemFDExporter().export(.bytes(4096)), until: limit)
+        let lock = try await one.lock([id], lasting: .seconds(10), until: limit)
+        let waiting = Task { _ = try await other.lock([id], lasting: .seconds(10), until: limit) }
+        Clock.sleep(.milliseconds(50))
+        waiting.cancel()
+        _ = await waiting.result
+        let begun = Deadline.now()
+        try await lock.unlock(until: limit)
+        let again = try await one.lock([id], until: .after(.seconds(5)))
+        #expect(Deadline.now() < begun.advanced(by: .seconds(1)))
+        try await again.unlock(until: limit)
+        _ = try registry.stop()
+    }
+
+    @Test("a move under a lock; and a lock that lasts as long as a closure, at most")
+    func moveUnderLock() async throws {
+        let registry = try RunningRegistry()
+        let owner = try client(registry)
+        let (id, generation) = try await owner.allocate(.bytes(4096), from: "memfd", until: limit)
+        let lock = try await owner.lock([id], lasting: .seconds(10), until: limit)
+        let terms = MoveTerms(within: .seconds(1), copier: .server, placement: "memfd")
+        await #expect(throws: RegistryError.self) {
+            try await owner.ask(.beginMove(id, generation, terms), until: limit)
+        }
+        try await lock.beginMove(id, generation, terms, until: limit)
+        try await lock.unlock(until: limit)
+
+        var blocking = try RegistryConnection(at: registry.socket, until: limit)
+        let number = try blocking.withLock(on: [id], until: limit) { (_, number) throws(RegistryError) in number }
+        do throws(RegistryError) {
+            try blocking.withLock(on: [id], until: limit) { (_, next) throws(RegistryError) in
+                #expect(next.rawValue > number.rawValue)
+                throw .connection(.deadline)
+            }
+        } catch { guard case .connection(.deadline) = error else { throw error } }
+        do throws(RegistryError) {
+            try blocking.withLock(on: [id], lasting: .milliseconds(10), until: limit) { (_, _) throws(RegistryError) in
+                Clock.sleep(.milliseconds(100))
+            }
+            Issue.record("it was over and nobody was told")
+        } catch { guard case .ruledOut(.lockEnded) = error else { throw error } }
+        _ = try registry.stop()
+    }
+
+    private func client(_ registry: borrowing RunningRegistry) throws -> RegistryClient {
+        try RegistryClient(at: registry.socket, until: limit)
+    }
+}
+
+/// A move that a holder is asked about.
+private struct Moving {
+    let owner: RegistryClient
+    let attached: AttachedBuffer
+
+    init(_ owner: RegistryClient, _ holder: RegistryClient) async throws {
+        let deadline = Deadline.after(.seconds(60))
+        let (id, generation) = try await owner.allocate(.bytes(4096), from: "memfd", until: deadline)
+        attached = try await holder.attach(id, AttachTerms(.readWrite), until: deadline)
+        try await holder.ask(.beginAccess(attached.attachment, generation, .write), until: deadline)
+        let terms = MoveTerms(within: .seconds(10), copier: .server, placement: "memfd")
+        try await owner.ask(.beginMove(id, generation, terms), until: deadline)
+        self.owner = owner
+    }
+
+    func outcome() async -> MoveOutcome? {
+        for await received in owner.notices {
+            if case .moveEnded(_, let outcome) = received.notice { return outcome }
+        }
+        return nil
+    }
+}
