@@ -68,6 +68,9 @@ public final class DMABuffer: Sendable {
         self.descriptor = descriptor
     }
 
+    /// Whether the descriptor was opened to read and write, whatever seals and exporters say beyond that.
+    public var isOpenForWriting: Bool { descriptor.isOpenForWriting }
+
     public var isStandIn: Bool { kind == .memfd }
 
     /// Another descriptor of the same buffer; the caller owns it.

@@ -76,10 +76,7 @@ extension Descriptor {
     /// Whether it was opened to read and write.
     ///
     /// The corresponding C call is `fcntl(F_GETFL)`. Safe on any descriptor.
-    public var isOpenForWriting: Bool {
-        let flags = fcntl(number, F_GETFL)
-        return flags != -1 && flags & O_ACCMODE == O_RDWR
-    }
+    public var isOpenForWriting: Bool { isOpenToReadAndWrite(number) }
 
     /// The size in bytes as the file itself says, and never as a peer says: a dma-buf's is fixed for life.
     ///
@@ -148,6 +145,11 @@ public enum OpenAccess: Sendable {
 public struct FileIdentity: Hashable, Sendable {
     public let device: UInt64
     public let inode: UInt64
+}
+
+func isOpenToReadAndWrite(_ number: CInt) -> Bool {
+    let flags = fcntl(number, F_GETFL)
+    return flags != -1 && flags & O_ACCMODE == O_RDWR
 }
 
 /// EBADF means that the number was closed behind our back and may by now be somebody else's file: a bug, so it traps.

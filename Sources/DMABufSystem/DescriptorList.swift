@@ -118,6 +118,11 @@ public struct DescriptorList: ~Copyable, Sendable {
         return position < 4 ? few[position] : more[position - 4]
     }
 
+    /// Whether the descriptor at `index`, counted likewise, was opened to read and write.
+    ///
+    /// The corresponding C call is `fcntl(F_GETFL)`. Safe on any descriptor.
+    public func isOpenForWriting(at index: Int) -> Bool { isOpenToReadAndWrite(number(at: index)) }
+
     /// What the descriptor at `index` is, by its link and fdinfo alone: see ``DescriptorKind``.
     public func kind(at index: Int) throws(Errno) -> DescriptorKind {
         try DescriptorKind(ofNumber: number(at: index))

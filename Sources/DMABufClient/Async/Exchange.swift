@@ -26,6 +26,7 @@ final class Exchange: Sendable {
     }
 
     private let state = Mutex(State())
+    private let imports = Mutex(ImportCache())
     private let socket: UnixSocket
     /// Raised when the thread has to look up: an earlier deadline, or the end.
     private let attention: EventFD
@@ -69,6 +70,11 @@ final class Exchange: Sendable {
             giveUp(serial)
         }
         return try result.get().checked()
+    }
+
+    /// A request that is answered with memory.
+    func grant(_ request: Request, until deadline: Deadline) async throws(RegistryError) -> AttachedBuffer {
+        try await ask(.request(request), DescriptorList(), until: deadline).attached(imports)
     }
 
     /// Sends a request whose answer nobody waits for: what a value owes that ends. It waits for nothing but room.
@@ -189,9 +195,12 @@ struct Reply: Sendable {
         }
     }
 
-    func attached() throws(RegistryError) -> AttachedBuffer {
+    func attached(_ imports: borrowing Mutex<ImportCache>) throws(RegistryError) -> AttachedBuffer {
         guard case .granted(let grant) = message else { throw unexpected }
-        do throws(DMABufError) { return try AttachedBuffer(grant, &passed.descriptors) } catch { throw .local(error) }
+        do throws(DMABufError) {
+            return try imports.withLock { (imports) throws(DMABufError) in try imports.take(grant, &passed.descriptors)
+            }
+        } catch { throw .local(error) }
     }
 
     var unexpected: RegistryError { .connection(.unexpected("another kind of answer")) }

@@ -81,20 +81,19 @@ public final class RegistryClient: Sendable {
     public func attach(_ buffer: BufferID, _ terms: AttachTerms, until deadline: Deadline) async throws(RegistryError)
         -> AttachedBuffer
     {
-        try await exchange.ask(.request(.attach(buffer, terms)), DescriptorList(), until: deadline).attached()
+        try await exchange.grant(.attach(buffer, terms), until: deadline)
     }
 
     public func attach(
         _ name: String, of user: UInt32? = nil, _ terms: AttachTerms, until deadline: Deadline
     ) async throws(RegistryError) -> AttachedBuffer {
-        try await exchange.ask(.request(.attachNamed(name, uid: user, terms)), DescriptorList(), until: deadline)
-            .attached()
+        try await exchange.grant(.attachNamed(name, uid: user, terms), until: deadline)
     }
 
     /// The present generation, after a move or a revocation that was taken back.
     public func map(_ attachment: AttachmentID, until deadline: Deadline) async throws(RegistryError) -> AttachedBuffer
     {
-        try await exchange.ask(.request(.map(attachment)), DescriptorList(), until: deadline).attached()
+        try await exchange.grant(.map(attachment), until: deadline)
     }
 
     /// Adds a fence in a slot that was reserved.

@@ -16,6 +16,7 @@ public struct RegistryConnection: ~Copyable {
     private var notices: [Notice] = []
     /// nil where the registry has none for this client: every access is begun and ended by message.
     var pages: ClientPages?
+    var imports = ImportCache()
     /// Requests whose answers were not waited for to the end.
     private var givenUp: Set<UInt64> = []
     public let joined: Joined
@@ -273,7 +274,7 @@ extension RegistryConnection {
         var reply = try exchange(.request(request), DescriptorList(), until: deadline)
         guard case .granted(let grant) = reply.envelope.message else { throw unexpected(reply.envelope) }
         if let word = grant.word, pages?.hold(grant, word, for: access) != true { throw unexpected(reply.envelope) }
-        do throws(DMABufError) { return try AttachedBuffer(grant, &reply.descriptors) } catch { throw .local(error) }
+        do throws(DMABufError) { return try imports.take(grant, &reply.descriptors) } catch { throw .local(error) }
     }
 
     /// Sends, and waits for the answer of that number. A refusal is thrown.
