@@ -28,8 +28,15 @@ extension RegistryConnection {
         _ body: (DescribedBuffer) throws(DMABufError) -> Result
     ) throws(RegistryError) -> Result {
         let ongoing = try beginAccess(attached, access, until: deadline)
+        return try finish(ongoing, until: deadline) { () throws(DMABufError) in try body(attached.buffer) }
+    }
+
+    /// Runs `body`, and ends the access whatever it throws.
+    mutating func finish<Result>(
+        _ ongoing: consuming OngoingAccess, until deadline: Deadline, _ body: () throws(DMABufError) -> Result
+    ) throws(RegistryError) -> Result {
         let result: Swift.Result<Result, DMABufError>
-        do throws(DMABufError) { result = .success(try body(attached.buffer)) } catch { result = .failure(error) }
+        do throws(DMABufError) { result = .success(try body()) } catch { result = .failure(error) }
         guard try endAccess(ongoing, until: deadline) == .ok else { throw .ruledOut(.revoked) }
         do throws(DMABufError) { return try result.get() } catch { throw .local(error) }
     }
