@@ -56,11 +56,7 @@ public final class Fence: Sendable {
             guard kind == .syncFile else {
                 return try Poll.wait(descriptor, for: .readable, until: .now()).isEmpty ? .pending : .signalled
             }
-            switch try SyncFile.status(descriptor) {
-            case .pending: return .pending
-            case .signalled: return .signalled
-            case .failed(let error): return .failed(error)
-            }
+            return Status(try SyncFile.status(descriptor))
         }
     }
 
@@ -94,6 +90,23 @@ public final class Fence: Sendable {
         return Fence(knownSyncFile: merged)
     }
 
+    /// A fence of the kernel's, behind a sync_file.
+    public struct Part: Equatable, Sendable {
+        /// In the kernel's words; some kernels forget both once the fence has signalled.
+        public let driver: String
+        public let timeline: String
+        public let status: Status
+    }
+
+    /// The kernel's fences that a sync_file stands for; none for another kind.
+    ///
+    /// The corresponding ioctl is `SYNC_IOC_FILE_INFO`.
+    public func parts() throws(DMABufError) -> [Part] {
+        guard kind == .syncFile else { return [] }
+        let info = try attempting("ask a fence for its parts") { () throws(Errno) in try SyncFile.info(descriptor) }
+        return info.fences.map { Part(driver: $0.driver, timeline: $0.timeline, status: Status($0.status)) }
+    }
+
     /// Tells the driver when the result is wanted. Returns false where the kernel (before 6.6) or the kind of fence has
     /// no such hint. It ends nothing.
     ///
@@ -122,5 +135,15 @@ public final class Fence: Sendable {
         }
         let names = info.fences.filter { $0.status == .pending }.map { "\($0.driver) (\($0.timeline))" }
         return names.isEmpty ? "a sync_file" : names.joined(separator: ", ").escapedForDisplay
+    }
+}
+
+extension Fence.Status {
+    fileprivate init(_ status: SyncFile.Status) {
+        switch status {
+        case .pending: self = .pending
+        case .signalled: self = .signalled
+        case .failed(let error): self = .failed(error)
+        }
     }
 }

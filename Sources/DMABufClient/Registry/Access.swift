@@ -124,12 +124,19 @@ extension RegistryConnection {
     private mutating func waitForFences(
         _ attached: AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
     ) throws(RegistryError) {
+        _ = try waitForPromises(attached, .waited(before: access), until: deadline)
+    }
+
+    /// Waits for what clients of the registry have promised.
+    mutating func waitForPromises(
+        _ attached: AttachedBuffer, _ usage: Usage, until deadline: Deadline
+    ) throws(RegistryError) -> FenceStatus {
         let within = Interval(nanoseconds: deadline.remaining.clampedNanoseconds)
-        let longest = min(within, FenceTerms.longestInterval)
+        // No fence is pending for longer than that.
+        let request = Request.wait(attached.attachment, usage, within: min(within, FenceTerms.longestInterval))
         // The wait has its own end, and is answered then: which fences were late is worth a moment more.
-        try ask(
-            .wait(attached.attachment, .waited(before: access), within: longest),
-            until: deadline.advanced(by: .seconds(1)))
+        guard case .waited(let status) = try ask(request, until: deadline.advanced(by: .seconds(1))) else { return .ok }
+        return status
     }
 
     private mutating func waitForMove(

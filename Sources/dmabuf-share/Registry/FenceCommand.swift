@@ -124,6 +124,7 @@ struct FenceWait: ParsableCommand {
         commandName: "wait", abstract: "Wait for the work on a buffer that is under way now.",
         discussion: """
             Who wants to read waits with --write, for the writers; who wants to write, with --read, for the readers too. \
+            Of a dma-buf, what drivers and programs that know of no registry have under way is waited for as well. \
             The status is 0 when all work has ended well, 1 when some of it failed or its owner died, 124 when it did \
             not end in time.
 
@@ -141,11 +142,7 @@ struct FenceWait: ParsableCommand {
         try asking(options) { registry in
             let terms = AttachTerms(.read, token: try shown.token())
             let attached = try buffer.attach(&registry, terms, until: options.deadline)
-            // No fence is pending for longer than that.
-            let within = min(options.timeout.interval, FenceTerms.longestInterval)
-            let request = Request.wait(attached.attachment, kind.usage, within: within)
-            let patience = options.deadline.advanced(by: options.timeout.duration)
-            guard case .waited(let status) = try registry.ask(request, until: patience) else { return }
+            let status = try registry.waitForFences(of: attached, kind.usage, until: options.deadline)
             guard status == .ok else {
                 throw DMABufError(.failed, "work on \(buffer.name.quotedForDisplay) ended with \(status.words)")
             }
@@ -158,6 +155,9 @@ struct FenceList: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "list", abstract: "List the work on a buffer that is under way now.",
         discussion: """
+            Fences with a number are promises to the registry. Those without are in the kernel's own reservation of the \
+            dma-buf, by driver and timeline, whoever put them there; the registry's sync_files are among them.
+
             EXAMPLES:
               dmabuf-share fence list frame --json
             """)
@@ -179,6 +179,7 @@ struct FenceList: ParsableCommand {
                 }
                 report.add(fences, usage, status)
             }
+            report.add(try attached.pendingKernelFences())
             try emit(report, json: options.json)
         }
     }
@@ -203,10 +204,17 @@ struct FenceListReport: Report {
     let generation: UInt64
     private(set) var status = FenceStatus.ok.words
     private(set) var fences: [Row] = []
+    private(set) var kernel: [KernelRow] = []
 
     struct Row: Encodable {
         let fence: UInt64
         let usage: String
+    }
+
+    struct KernelRow: Encodable {
+        let usage: String
+        let driver: String
+        let timeline: String
     }
 
     init(_ attached: AttachedBuffer) {
@@ -221,10 +229,15 @@ struct FenceListReport: Report {
         fences += new.map { Row(fence: $0, usage: "\(usage)") }
     }
 
+    mutating func add(_ found: [KernelFence]) {
+        kernel = found.map { KernelRow(usage: "\($0.usage)", driver: $0.driver, timeline: $0.timeline) }
+    }
+
     var text: String {
-        if fences.isEmpty { return "nothing is under way; what was under way ended with \(status)\n" }
-        var table = Table(["FENCE", "USAGE"])
-        for row in fences { table.add(["\(row.fence)", row.usage]) }
+        if fences.isEmpty, kernel.isEmpty { return "nothing is under way; what was under way ended with \(status)\n" }
+        var table = Table(["FENCE", "USAGE", "PROMISED BY"])
+        for row in fences { table.add(["\(row.fence)", row.usage, "a client"]) }
+        for row in kernel { table.add(["-", row.usage, "\(row.driver) (\(row.timeline))".escapedForDisplay]) }
         return table.text
     }
 }
