@@ -117,6 +117,7 @@ int dmabuf_leave_table(unsigned keep);
 // struct ucred hides behind _GNU_SOURCE: SO_PEERCRED, field by field.
 int dmabuf_peer_credentials(int socket, int *pid, unsigned *uid, unsigned *gid);
 
+int dmabuf_end_with_parent(int signal);                  // prctl(PR_SET_PDEATHSIG, signal)
 int dmabuf_random(void *bytes, size_t count);            // getrandom(bytes, count, 0): how many bytes came
 int dmabuf_fallocate(int fd, long byte_count);           // fallocate(fd, 0, 0, byte_count)
 

@@ -38,6 +38,10 @@ struct ServeCommand: ParsableCommand {
     @Option(help: "How much to log on standard error: debug, info, notice, warning, error.")
     var log: LogLevel = .info
 
+    /// For a command that serves by itself: the process that starts this one, and that it ends with.
+    @Option(help: .hidden)
+    var endWith: Int32?
+
     func run() throws {
         if let file = policy.check { return try policy.check(file) }
         let policy = try policy.read()
@@ -51,6 +55,7 @@ struct ServeCommand: ParsableCommand {
     }
 
     private func serve(_ read: Policy) throws(Errno) {
+        if let endWith { try OwnProcess.end(with: endWith) }
         let notifier = try ServiceNotifier.take()
         let listener = try listen()
         var logger = Logger(label: "dmabuf-share", factory: { StreamLogHandler.standardError(label: $0) })

@@ -21,6 +21,7 @@ struct ShareCommand: ParsableCommand {
               dmabuf-share share model --size 64M --from udmabuf --fill weights.bin --keep
               dmabuf-share share scratch --size 8M --allocate --from vgem
               dmabuf-share share cam0 --size 8M --allow user:1001=read,fence -- ./camera
+              dmabuf-share share frame --size 8M --embedded
             """)
 
     @Argument(help: "The name, at most 255 bytes. It belongs to this user.")
@@ -34,6 +35,9 @@ struct ShareCommand: ParsableCommand {
     @Flag(help: "The registry makes the buffer: for users who may not open the device.")
     var allocate = false
 
+    @Flag(help: "Serve the registry's socket as well, for as long as this command runs.")
+    var embedded = false
+
     @Option(help: ArgumentHelp("Let others: user:UID=RIGHTS, group:GID=RIGHTS or everyone=RIGHTS.", valueName: "share"))
     var allow: [ShareArgument] = []
 
@@ -43,20 +47,29 @@ struct ShareCommand: ParsableCommand {
     var command: [String] = []
 
     func validate() throws {
+        if keep, embedded {
+            throw ValidationError("--keep and --embedded: that registry ends with this command, and keeps nothing.")
+        }
         if keep, !command.isEmpty { throw ValidationError("--keep and a COMMAND: one of them ends the buffer's life.") }
     }
 
     func run() throws {
-        try asking(options) { registry in
-            // Before anything is made: a signal that comes later ends the sharing, not the program half-way.
-            let signals = try SignalFD.termination()
-            if command.isEmpty {
-                try register(&registry)
-                if !keep { try waitForEnd(&registry, signals) }
-            } else {
-                let running = try BufferEnvironment(register(&registry), name: name).attend(words(of: command))
-                throw ExitCode(try running.wait(&registry) { _ in })
-            }
+        if embedded {
+            try serving(options, share)
+        } else {
+            try asking(options) { registry in try share(&registry) }
+        }
+    }
+
+    private func share(_ registry: inout RegistryConnection) throws {
+        // Before anything is made: a signal that comes later ends the sharing, not the program half-way.
+        let signals = try SignalFD.termination()
+        if command.isEmpty {
+            try register(&registry)
+            if !keep { try waitForEnd(&registry, signals) }
+        } else {
+            let running = try BufferEnvironment(register(&registry), name: name).attend(words(of: command))
+            throw ExitCode(try running.wait(&registry) { _ in })
         }
     }
 
@@ -87,10 +100,17 @@ struct ShareCommand: ParsableCommand {
         return (id, generation, attached.buffer)
     }
 
-    /// Until a signal; or the registry's end, which is an error.
+    /// Until a signal; or the registry's end, which is an error, unless a terminal has told both to end.
     private func waitForEnd(_ registry: inout RegistryConnection, _ signals: borrowing SignalFD) throws {
         let end = Deadline(nanoseconds: .max)
-        while signals.next() == nil { _ = try registry.nextNotice(until: end, unless: signals.descriptor) }
+        while signals.next() == nil {
+            do throws(RegistryError) {
+                _ = try registry.nextNotice(until: end, unless: signals.descriptor)
+            } catch {
+                if signals.next() != nil { return }
+                throw error
+            }
+        }
     }
 }
 
