@@ -30,7 +30,7 @@ public struct RegistryConnection: ~Copyable {
     /// As above, without control pages: every access is begun and ended by message, and the idle are told of every move.
     /// For those who wait for notices.
     public init(
-        withoutPagesAt path: String? = RegistryAddress.standard, until deadline: Deadline
+        withoutPagesAt path: String?, until deadline: Deadline
     ) throws(RegistryError) {
         guard let path else { throw .noRegistry(path: nil, nil) }
         try self.init(Self.connect(to: path, until: deadline), asking: .registry, until: deadline)
