@@ -5,6 +5,7 @@ import DMABufClient
 import DMABufConnection
 import DMABufModel
 import DMABufSystem
+import DMABufWire
 import SystemPackage
 import TestSupport
 import Testing
@@ -127,6 +128,49 @@ struct ObligationTests {
         let again = try await one.lock([id], until: .after(.seconds(5)))
         #expect(Deadline.now() < begun.advanced(by: .seconds(1)))
         try await again.unlock(until: limit)
+        _ = try registry.stop()
+    }
+
+    @Test("so is one that a blocking client gave up, as soon as that hears of it")
+    func lateLockOfAConnection() throws {
+        let registry = try RunningRegistry()
+        var one = try RegistryConnection(at: registry.socket, until: limit)
+        var other = try RegistryConnection(at: registry.socket, until: limit)
+        let (id, _) = try one.register(try MemFDExporter().export(.bytes(4096)), until: limit)
+        let request = Request.lock([id], within: .seconds(5), lasting: .seconds(10))
+        try one.withLock(on: [id], lasting: .seconds(10), until: limit) { (_, _) throws(RegistryError) in
+            do throws(RegistryError) {
+                try other.ask(request, until: .after(.milliseconds(20)))
+                Issue.record("it was locked twice")
+            } catch { guard case .connection(.deadline) = error else { throw error } }
+        }
+        #expect(try other.nextNotice(until: .after(.milliseconds(50))) == nil)
+        try one.withLock(on: [id], until: .after(.seconds(2))) { (_, _) throws(RegistryError) in }
+        _ = try registry.stop()
+    }
+
+    @Test("an attachment that nobody waits for any more is detached", arguments: [true, false])
+    func lateAttachment(isAsync: Bool) async throws {
+        let registry = try RunningRegistry()
+        var owner = try RegistryConnection(at: registry.socket, until: limit)
+        let (id, generation) = try owner.register(try MemFDExporter().export(.bytes(4096)), until: limit)
+        let client = try client(registry)
+        var blocking = try RegistryConnection(at: registry.socket, until: limit)
+        // During a move an attach waits for its end.
+        try owner.ask(.beginMove(id, generation, MoveTerms(within: .seconds(10))), until: limit)
+        let soon = Deadline.after(.milliseconds(20))
+        do throws(RegistryError) {
+            if isAsync {
+                _ = try await client.attach(id, AttachTerms(.read, .pinned), until: soon)
+            } else {
+                _ = try blocking.attach(id, AttachTerms(.read, .pinned), until: soon)
+            }
+            Issue.record("it was attached during a move")
+        } catch { guard case .connection(.deadline) = error else { throw error } }
+        try owner.ask(.abortMove(id, generation), until: limit)
+        try blocking.ask(.list(from: 0), until: limit)
+        try wait { try owner.inspect(id, until: limit).inspection.listing.attachments == 0 }
+        try owner.ask(.beginMove(id, generation, MoveTerms(within: .seconds(10))), until: limit)
         _ = try registry.stop()
     }
 

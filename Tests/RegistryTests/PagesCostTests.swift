@@ -30,6 +30,25 @@ struct PagesCostTests {
         _ = try registry.stop()
     }
 
+    @Test(
+        "nor do the bytes of a stand-in, which needs no bracket",
+        .enabled(if: Trace.isPossible, "strace is missing, or may not trace"))
+    func noSystemCallForBytes() throws {
+        let registry = try RunningRegistry()
+        var client = try RegistryConnection(at: registry.socket, until: limit)
+        let (id, _) = try client.register(try Field.make(.first), kept: .owner, until: limit)
+        var attached = try client.attach(id, AttachTerms(.readWrite), until: limit)
+        try client.withAccess(.write, to: &attached) { _ in }
+        let calls = try Trace.calls {
+            for _ in 0..<1000 {
+                try client.withAccess(.write, to: &attached) { $0.storeBytes(of: 1, as: UInt8.self) }
+                try client.withAccess(.read, to: &attached) { _ in }
+            }
+        }
+        #expect(calls == [])
+        _ = try registry.stop()
+    }
+
     @Test("it is a small part of what asking costs")
     func figure() throws {
         let registry = try RunningRegistry()

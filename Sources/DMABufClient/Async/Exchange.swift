@@ -116,9 +116,8 @@ final class Exchange: Sendable {
     private func resume(_ serial: UInt64, _ result: Result<Reply, RegistryError>) {
         if let waiting = state.withLock({ $0.waiting.removeValue(forKey: serial) }) {
             waiting.answer.resume(returning: result)
-        } else if case .success(let reply) = result, case .answer(.locked(let number, _)) = reply.message {
-            // Nobody waits for it any more, and nobody else would end it.
-            tell(.unlock(number))
+        } else if case .success(let reply) = result, let request = reply.message.givingBack {
+            tell(request)
         }
     }
 

@@ -201,7 +201,7 @@ public struct RegistryConnection: ~Copyable {
                     if case .released = notice { Failpoint.reach(.after, .release) }
                     return notice
                 }
-                if givenUp.remove(incoming.envelope.serial) != nil { continue }
+                if abandon(incoming.envelope) { continue }
                 throw connection.end(.unexpected, .unexpected("an answer that nobody waits for"))
             }
         } catch {
@@ -311,9 +311,21 @@ extension RegistryConnection {
             } else if incoming.envelope.serial == serial {
                 return incoming
             } else {
-                givenUp.remove(incoming.envelope.serial)
+                abandon(incoming.envelope)
             }
         }
+    }
+
+    /// False if nobody ever waited for it. What it granted is given back, and that is not waited for either.
+    @discardableResult
+    private mutating func abandon(_ envelope: Envelope) -> Bool {
+        guard givenUp.remove(envelope.serial) != nil else { return false }
+        if let request = envelope.message.givingBack,
+            let serial = try? connection.send(.request(request), until: .after(.milliseconds(100)))
+        {
+            givenUp.insert(serial)
+        }
+        return true
     }
 
     mutating func unexpected(_ envelope: Envelope) -> RegistryError {
