@@ -204,6 +204,32 @@ struct ObligationTests {
         _ = try registry.stop()
     }
 
+    @Test("a blocking client that never takes its notices loses the connection, and keeps no more than its limit")
+    func untaken() throws {
+        let registry = try RunningRegistry()
+        var owner = try RegistryConnection(withoutPagesAt: registry.socket, until: limit)
+        var deaf = try RegistryConnection(withoutPagesAt: registry.socket, until: limit)
+        let (id, generation) = try owner.register(try MemFDExporter().export(.bytes(4096)), until: limit)
+        _ = try deaf.attach(id, AttachTerms(.read), until: limit)
+        var moves = 0
+        do throws(RegistryError) {
+            // Two notices for each move.
+            while moves < RegistryConnection.noticeLimit {
+                try owner.ask(.beginMove(id, generation, MoveTerms(within: .seconds(5))), until: limit)
+                try owner.ask(.abortMove(id, generation), until: limit)
+                // The mover is told of its own move.
+                while try owner.nextNotice(until: .now()) != nil {}
+                moves += 1
+                if moves % 50 == 0 { try deaf.ask(.list(from: 0), until: limit) }
+            }
+            Issue.record("nothing stopped it")
+        } catch {
+            guard case .connection(.unexpected) = error else { throw error }
+        }
+        #expect(moves > RegistryConnection.noticeLimit / 2 && moves <= RegistryConnection.noticeLimit / 2 + 50)
+        _ = try registry.stop()
+    }
+
     private func client(_ registry: borrowing RunningRegistry) throws -> RegistryClient {
         try RegistryClient(at: registry.socket, until: limit)
     }

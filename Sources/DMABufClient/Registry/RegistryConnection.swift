@@ -8,10 +8,14 @@ public import DMABufWire
 import SystemPackage
 
 /// One client of the registry, and its calling thread: each request is sent and its answer awaited here. What the
-/// registry says unasked meanwhile is kept, in order, for ``nextNotice(until:)``.
+/// registry says unasked meanwhile is kept, in order, for ``nextNotice(until:)``. Who never takes it loses the connection:
+/// here after ``noticeLimit``, and at the registry if it never asks for anything either.
 ///
 /// Its end is this client's death: attachments end, locks are released, moves are aborted.
 public struct RegistryConnection: ~Copyable {
+    /// How many notices are kept.
+    public static var noticeLimit: Int { 8192 }
+
     private var connection: Connection
     private var notices: [Notice] = []
     /// nil where the registry has none for this client: every access is begun and ended by message.
@@ -254,6 +258,7 @@ public struct RegistryConnection: ~Copyable {
         defer { notices = passed + notices }
         while let notice = try next(&self) {
             if isMeant(notice) { return notice }
+            guard passed.count < Self.noticeLimit else { throw .connection(tooManyNotices()) }
             passed.append(notice)
         }
         return nil
@@ -306,6 +311,7 @@ extension RegistryConnection {
         while true {
             let incoming = try connection.receive(until: deadline)
             if case .notice(let notice) = incoming.envelope.message {
+                guard notices.count < Self.noticeLimit else { throw tooManyNotices() }
                 notices.append(notice)
                 pages?.note(notice)
             } else if incoming.envelope.serial == serial {
@@ -314,6 +320,10 @@ extension RegistryConnection {
                 abandon(incoming.envelope)
             }
         }
+    }
+
+    private mutating func tooManyNotices() -> ConnectionError {
+        connection.end(.unexpected, .unexpected("more notices than anybody reads"))
     }
 
     /// False if nobody ever waited for it. What it granted is given back, and that is not waited for either.
