@@ -192,6 +192,7 @@ extension Registry {
     func checkDeadlines(_ found: inout Problems) {
         found.expect(deadlines.isInOrder, "deadlines are out of order")
         var owned = attachments.slots.compactMap { attachments[$0].lease }
+        owned += clients.slots.compactMap { clients[$0].absence }
         owned += buffers.slots.compactMap { buffers[$0].move?.timer }
         owned += revocations.slots.compactMap { revocations[$0].timer }
         owned += fences.slots.compactMap { fences[$0].timer }

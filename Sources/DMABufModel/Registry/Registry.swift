@@ -12,6 +12,9 @@ public struct Registry: Sendable {
     /// The step under way.
     var now = Instant(nanoseconds: 0)
     var effects = Effects(capacity: 0)
+    /// What has changed of what survives, for who wants to know: see ``takeChanges()``.
+    public var keepsChanges = false
+    var changes: [Change] = []
     /// What ends when the step does: clients that are cut off, buffers that nobody keeps.
     var doomed: [(client: ClientID, farewell: CutOffReason)] = []
     var unused: [BufferID] = []
@@ -143,6 +146,7 @@ extension Registry {
         case .ticket(let slot): ticketExpired(slot)
         case .token(let slot): tokenExpired(slot)
         case .look(let slot): lookAgain(slot)
+        case .absence(let slot): absenceEnded(slot)
         }
     }
 
@@ -165,6 +169,13 @@ extension Registry {
         settle()
         nextDeadline = deadlines.first
         swap(&self.effects, &effects)
+    }
+
+    /// A step that is neither a request nor an observation.
+    mutating func step(at now: Instant, _ effects: inout Effects, _ body: (inout Registry) -> Void) {
+        beginStep(at: now, &effects)
+        body(&self)
+        endStep(&effects)
     }
 
     mutating func freshNumber() -> UInt64 {

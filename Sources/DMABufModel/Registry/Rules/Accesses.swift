@@ -57,13 +57,21 @@ extension Registry {
         let slot = try findUsable(id, asker)
         guard attachments[slot].revocation == nil else { throw .revoked }
         guard attachments[slot].lease != nil, lease.nanoseconds > 0 else { throw .malformed }
-        deadlines.cancel(&attachments[slot].lease)
-        attachments[slot].lease = deadlines.add(now + lease, for: .lease(slot))
+        startLease(of: slot, until: now + lease)
         return .done
+    }
+
+    /// It ends then, and no longer when it was to end before.
+    mutating func startLease(of slot: Slot, until end: Instant) {
+        deadlines.cancel(&attachments[slot].lease)
+        attachments[slot].lease = deadlines.add(end, for: .lease(slot))
+        attachments[slot].leaseEnd = end
+        changed(.attachment(attachments[slot].id))
     }
 
     mutating func leaseEnded(_ slot: Slot) {
         attachments[slot].lease = nil
+        attachments[slot].leaseEnd = nil
         revokeForGood(slot, .ignoredLease)
     }
 }

@@ -64,7 +64,8 @@ extension Registry {
         buffers[buffer].live += 1
         charge(.attachments, 1, to: clients[asker.client].user)
         if terms.mobility == .pinned { setPinned(slot) }
-        if let lease = terms.lease { attachments[slot].lease = deadlines.add(now + lease, for: .lease(slot)) }
+        if let lease = terms.lease { startLease(of: slot, until: now + lease) }
+        changed(.attachment(id))
         return slot
     }
 
@@ -91,6 +92,7 @@ extension Registry {
         clearSuspect(slot)
         attachments[slot].generation = buffers[attachments[slot].buffer].generation
         attachments[slot].wasToldToFollow = false
+        changed(.attachment(attachments[slot].id))
     }
 
     mutating func detach(_ id: AttachmentID, _ asker: Asker) throws(Refusal) -> Answer {
@@ -113,6 +115,7 @@ extension Registry {
         bufferAttachments.remove(slot, from: &buffers[buffer].attachments)
         clientAttachments.remove(slot, from: &clients[client].attachments)
         attachmentSlots[attachments[slot].id] = nil
+        changed(.attachment(attachments[slot].id))
         uncharge(.attachments, 1, from: clients[client].user)
         let (owesMove, revocation) = (attachments[slot].owesMove, attachments[slot].revocation)
         attachments.remove(slot)
@@ -144,9 +147,10 @@ extension Registry {
         return .done
     }
 
-    private mutating func setPinned(_ slot: Slot) {
+    mutating func setPinned(_ slot: Slot) {
         let buffer = attachments[slot].buffer
         attachments[slot].isPinned = true
+        changed(.attachment(attachments[slot].id))
         buffers[buffer].pinned += 1
         charge(.pinnedBytes, buffers[buffer].backing.byteCount, to: clients[attachments[slot].client].user)
     }
@@ -156,6 +160,7 @@ extension Registry {
         guard attachments[slot].isPinned else { return }
         let buffer = attachments[slot].buffer
         attachments[slot].isPinned = false
+        changed(.attachment(attachments[slot].id))
         buffers[buffer].pinned -= 1
         uncharge(.pinnedBytes, buffers[buffer].backing.byteCount, from: clients[attachments[slot].client].user)
     }

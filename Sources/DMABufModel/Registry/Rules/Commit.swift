@@ -93,6 +93,7 @@ extension Registry {
         quarantineLive(buffer)
         buffers[buffer].generation = buffers[buffer].generation.next
         buffers[buffer].backing = backing
+        changed(.buffer(buffers[buffer].id))
         charge(.descriptors, UInt64(backing.descriptorCount), to: buffers[buffer].user)
         if let copy { add(copy, by: move.mover, on: buffer) }
         endMove(of: buffer, .moved(buffers[buffer].generation, cutOff: move.cutOff))

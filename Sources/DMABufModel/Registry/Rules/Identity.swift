@@ -17,6 +17,7 @@ extension Registry {
         users[user].clients += 1
         let id = ClientID(freshNumber())
         clientSlots[id] = clients.insert(Client(id: id, identity: identity, user: user))
+        changed(.client(id))
         return id
     }
 

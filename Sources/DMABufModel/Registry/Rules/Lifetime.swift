@@ -24,6 +24,7 @@ extension Registry {
         bufferSlots[id] = slot
         ownedLinks.append(slot, to: &clients[asker.client].owned)
         if let name = registration.name { addName(name, to: slot) }
+        changed(.buffer(id))
         return .registered(id, .first)
     }
 
@@ -41,6 +42,7 @@ extension Registry {
     private mutating func ownerLeft(_ buffer: Slot) {
         if let owner = buffers[buffer].owner { ownedLinks.remove(buffer, from: &clients[owner].owned) }
         buffers[buffer].owner = nil
+        changed(.buffer(buffers[buffer].id))
         if buffers[buffer].kept == .owner || isUnused(buffer) { return end(buffer) }
         for slot in bufferAttachments.slots(of: buffers[buffer].attachments) {
             let (attachment, id) = (attachments[slot].id, buffers[buffer].id)
@@ -67,6 +69,7 @@ extension Registry {
     mutating func end(_ buffer: Slot) {
         // From here on nobody can find it, so nothing below can grant anything on it.
         buffers[buffer].isEnding = true
+        changed(.buffer(buffers[buffer].id))
         publish(buffer, renewing: true)
         if let owner = buffers[buffer].owner { ownedLinks.remove(buffer, from: &clients[owner].owned) }
         buffers[buffer].owner = nil
@@ -95,6 +98,8 @@ extension Registry {
     mutating func die(_ slot: Slot) {
         clientSlots[clients[slot].id] = nil
         clients[slot].isDead = true
+        deadlines.cancel(&clients[slot].absence)
+        changed(.client(clients[slot].id))
         // Its own waits go first: the end of its moves would grant them.
         while let wait = clients[slot].waits.first { remove(wait: wait) }
         while let buffer = clients[slot].moves.first { endMove(of: buffer, .aborted(.asked)) }

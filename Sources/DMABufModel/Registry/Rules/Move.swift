@@ -183,6 +183,7 @@ extension Registry {
         if move.cutOff.count < Holder.listLimit { buffers[buffer].move?.cutOff.append(late) }
         attachments[slot].owesMove = false
         attachments[slot].state = .revoked
+        changed(.attachment(attachments[slot].id))
         loseAccesses(slot)
         publish(buffer, renewing: true)
         notify(attachments[slot].client, .revoked(attachments[slot].id, buffers[buffer].id, .revoked))

@@ -16,6 +16,7 @@ extension Registry {
             throw .tooMany(.names, limit: limits.namesPerBuffer)
         }
         addName(name, to: buffer)
+        changed(.buffer(id))
         return .done
     }
 

@@ -86,7 +86,7 @@ extension Registry {
 
 extension Registry {
     mutating func notify(_ client: Slot, _ notice: Notice) {
-        guard isAlive(client) else { return }
+        guard isAlive(client), clients[client].absence == nil else { return }
         let user = clients[client].user
         if clients[client].unread >= limits.noticesPerClient || !mayCharge(.notices, 1, to: user) {
             return doom(client, .slowReader)

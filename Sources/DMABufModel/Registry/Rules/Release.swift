@@ -91,6 +91,7 @@ extension Registry {
             // The memory of a suspect buffer is quiet again, and it is live: the buffer goes on.
             guard buffers[buffer].live == 0 else { return }
             buffers[buffer].isSuspect = false
+            changed(.buffer(buffers[buffer].id))
             return forget(quarantined: slot)
         }
         effects.append(.release(buffers[buffer].id, generation, isVerified: isVerified))
@@ -143,6 +144,7 @@ extension Registry {
     mutating func suspect(_ buffer: Slot) {
         guard !buffers[buffer].isSuspect, !buffers[buffer].isEnding else { return }
         buffers[buffer].isSuspect = true
+        changed(.buffer(buffers[buffer].id))
         publish(buffer, renewing: true)
         endMove(of: buffer, .aborted(.quarantined))
         // The notice names the buffer, so whoever has attached twice is told once.

@@ -52,6 +52,7 @@ extension Registry {
         let isFinal = revocations[slot].terms.isFinal
         guard attachments[attachment].state == .ok else {
             attachments[attachment].isBarred = true
+            changed(.attachment(attachments[attachment].id))
             if attachments[attachment].state == .revoked, isFinal { lose(attachment, .dead, isTold: true) }
             return
         }
@@ -68,6 +69,7 @@ extension Registry {
     mutating func revokeForGood(_ attachment: Slot, _ farewell: CutOffReason) {
         guard attachments[attachment].state != .dead else { return }
         attachments[attachment].isCondemned = true
+        changed(.attachment(attachments[attachment].id))
         // A revocation under way ends it, whatever it was meant to be.
         guard attachments[attachment].revocation == nil else { return }
         guard attachments[attachment].state == .ok else { return lose(attachment, .dead, isTold: true) }
@@ -99,6 +101,7 @@ extension Registry {
         let isNews = attachments[slot].state != state
         attachments[slot].state = state
         attachments[slot].isBarred = true
+        changed(.attachment(attachments[slot].id))
         loseAccesses(slot)
         clearPinned(slot)
         // What may come back comes back with its lease.
@@ -125,6 +128,7 @@ extension Registry {
         guard attachments[slot].state != .dead else { throw .dead }
         guard attachments[slot].isBarred else { throw .notOwed(current: buffers[buffer].generation) }
         attachments[slot].isBarred = false
+        changed(.attachment(id))
         notify(attachments[slot].client, .restored(id, buffers[buffer].id))
         return .done
     }

@@ -80,6 +80,7 @@ extension Registry {
         guard others.count < Int(limits.sharesPerBuffer) else {
             throw .tooMany(.shares, limit: limits.sharesPerBuffer)
         }
+        changed(.buffer(id))
         buffers[buffer].shares = share.rights.isEmpty ? others : others + [share]
         return .done
     }

@@ -26,6 +26,7 @@ extension Registry {
         bufferTokens.append(slot, to: &buffers[buffer].tokens)
         if let parent { parentTokens.append(slot, to: &tokens[parent].children) }
         if let end = ends.min() { tokens[slot].timer = deadlines.add(end, for: .token(slot)) }
+        changed(.token(id))
         return .done
     }
 
@@ -60,7 +61,10 @@ extension Registry {
     mutating func spend(_ token: Slot?) {
         var cursor = token
         while let slot = cursor {
-            if let uses = tokens[slot].uses { tokens[slot].uses = uses - 1 }
+            if let uses = tokens[slot].uses {
+                tokens[slot].uses = uses - 1
+                changed(.token(tokens[slot].id))
+            }
             cursor = tokens[slot].parent
         }
     }
@@ -93,6 +97,7 @@ extension Registry {
         while let attachment = tokens[slot].attachments.first {
             tokenAttachments.remove(attachment, from: &tokens[slot].attachments)
             attachments[attachment].token = nil
+            changed(.attachment(attachments[attachment].id))
             if attachments[attachment].state != .dead { revoked += 1 }
             revokeForGood(attachment, .ignoredRevoke)
         }
@@ -105,6 +110,7 @@ extension Registry {
         bufferTokens.remove(slot, from: &buffers[tokens[slot].buffer].tokens)
         if let parent = tokens[slot].parent { parentTokens.remove(slot, from: &tokens[parent].children) }
         tokenSlots[tokens[slot].id] = nil
+        changed(.token(tokens[slot].id))
         tokens.remove(slot)
     }
 }

@@ -12,6 +12,7 @@ struct Deadlines: Sendable {
         case ticket(Slot)
         case token(Slot)
         case look(Slot)
+        case absence(Slot)
     }
 
     private struct Timer: Sendable {

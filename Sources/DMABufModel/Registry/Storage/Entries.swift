@@ -17,6 +17,8 @@ struct Client: Sendable {
     var isDead = false
     /// It is cut off at the end of this step.
     var isDoomed = false
+    /// It was here before the restart, and is awaited until this timer: see Rules/ComingBack.swift.
+    var absence: Slot?
     var unread: UInt32 = 0
     var attachments = Chain()
     var fences = Chain()
@@ -97,6 +99,7 @@ struct Attachment: Sendable {
     var revocation: Slot?
     var token: Slot?
     var lease: Slot?
+    var leaseEnd: Instant?
 }
 
 struct Move: Sendable {

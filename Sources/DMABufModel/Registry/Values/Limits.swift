@@ -26,6 +26,8 @@ public struct Limits: Hashable, Sendable {
     public var longestRevoke: Interval = .seconds(10)
     public var longestWait: Interval = .seconds(10)
     public var longestLock: Interval = .seconds(10)
+    /// How long after a restart the clients of before are awaited.
+    public var longestAbsence: Interval = .seconds(10)
     /// How long a holder has to let go at the end of its lease or of its token.
     public var leaseGrace: Interval = .milliseconds(500)
     /// How long an idle importer that looks for itself may keep old memory before it is told of the move.
