@@ -71,24 +71,40 @@ extension RegistryServer {
     /// A client's first request.
     mutating func join(_ client: ClientConnection, _ join: Join, _ serial: UInt64) {
         let identity = client.known
+        guard let bits = try? SecureRandom.bits128() else { return part(client, .unserved, "no random numbers") }
+        let secret = Secret(high: bits.0, low: bits.1)
+        let id: ClientID
+        effects.removeAll()
         do throws(Refusal) {
             try policy.checkConnect(identity, ownUser: OwnProcess.userID)
-            effects.removeAll()
-            let id = try registry.connect(identity, at: now, into: &effects)
+            if let known = comeBack(identity, join) {
+                id = known
+            } else {
+                id = try registry.connect(identity, at: now, into: &effects)
+            }
             Failpoint.reach(.during, .hello)
             registry.impose(policy.conditions(for: identity), on: id)
-            clients.join(client, as: id)
-            greetings.remove(of: identity.uid)
         } catch {
             return part(client, .unserved, error.farewell)
         }
-        guard let id = client.id, let secret = try? SecureRandom.bits128() else {
-            return part(client, .unserved, "no random numbers")
-        }
-        let joined = Joined(client: id, secret: Secret(high: secret.0, low: secret.1), run: run)
+        clients.join(client, as: id)
+        greetings.remove(of: identity.uid)
+        secrets[id] = tokens.hash(secret)
+        let joined = Joined(client: id, secret: secret, run: run)
         log.debug(
             "joined", metadata: ["client": "\(id.rawValue)", "uid": "\(identity.uid)", "pid": "\(identity.pid)"])
+        survive()
         welcome(client, joined, serial)
+        carryOutAll()
         Failpoint.reach(.after, .hello)
+    }
+
+    /// Who was here before the restart and has its secret goes on as who it was. Each secret is good once.
+    private mutating func comeBack(_ identity: Identity, _ join: Join) -> ClientID? {
+        guard let hash = join.secret.map({ tokens.hash($0) }), let id = absent[hash],
+            registry.comeBack(id, as: identity, at: now, into: &effects)
+        else { return nil }
+        absent[hash] = nil
+        return id
     }
 }

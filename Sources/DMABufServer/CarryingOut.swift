@@ -8,6 +8,7 @@ import DMABufWire
 /// What the rules said is done, in order.
 extension RegistryServer {
     mutating func carryOutAll() {
+        survive()
         while let effect = effects.takeNext() { carryOut(effect) }
     }
 
@@ -50,7 +51,7 @@ extension RegistryServer {
             observations.append(.count(buffer, generation, memories.count(of: key, by: counts)))
         case .release(let buffer, let generation, _):
             Failpoint.reach(.before, .release)
-            memories[GenerationKey(buffer: buffer, generation: generation)] = nil
+            forget(GenerationKey(buffer: buffer, generation: generation))
             Failpoint.reach(.after, .release)
         case .disconnect(let client, let reason): cutOff(client, reason)
         case .publish(let buffer, let state): pages.publish(buffer, state)

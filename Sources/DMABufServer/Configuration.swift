@@ -19,6 +19,9 @@ public struct Configuration: Sendable {
     /// Told when that begins (true) and when it is over.
     public var reloading: (@Sendable (Bool) -> Void)?
 
+    /// Where the vault is that makes all of it survive this process. nil: nothing does.
+    public var vault: VaultPlace?
+
     public init() {}
 
     /// Never promises more than `openFiles` descriptors allow: each client takes two, and at most one for the page of its

@@ -40,6 +40,7 @@ extension RegistryServer {
             Statistic("refusals", counters.refusals), Statistic("notices", counters.notices),
             Statistic("protocol_errors", counters.protocolErrors), Statistic("cut_off", counters.cutOff),
             Statistic("deaths", counters.deaths), Statistic("failed_imports", counters.importsFailed),
+            Statistic("surviving", vault == nil ? 0 : 1), Statistic("absent_clients", UInt64(registry.absentCount)),
         ]
     }
 }

@@ -15,6 +15,8 @@ enum EventToken: Equatable {
     case imported
     /// A worker has something to say.
     case worker(UInt64)
+    /// The vault has something to say, or has ended.
+    case vault
 
     private static let numberMask: UInt64 = (1 << 56) - 1
 
@@ -28,6 +30,7 @@ enum EventToken: Equatable {
         case 4: self = .fence(FenceID(number))
         case 5: self = .imported
         case 6: self = .worker(number)
+        case 7: self = .vault
         default: return nil
         }
     }
@@ -40,6 +43,7 @@ enum EventToken: Equatable {
         case .process(let number): 3 << 56 | number.rawValue
         case .imported: 5 << 56
         case .worker(let number): 6 << 56 | number
+        case .vault: 7 << 56
         case .fence(let id): 4 << 56 | id.rawValue & Self.numberMask
         }
     }

@@ -31,6 +31,10 @@ struct MemoryTable {
         set { entries[key] = newValue }
     }
 
+    mutating func setBaselines(to baseline: Int) {
+        for key in entries.keys { entries[key]?.baseline = baseline }
+    }
+
     /// The count of fdinfo, compared with our own references. The highest of a buffer's memories counts.
     func count(of key: GenerationKey, by counts: borrowing ReferenceCounts) -> Count {
         guard let entry = entries[key], entry.memories.kind == .dmaBuf else { return .untold }

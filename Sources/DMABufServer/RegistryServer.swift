@@ -49,6 +49,12 @@ public struct RegistryServer: ~Copyable {
     var starved: Set<ClientNumber> = []
     var nextTry: Instant?
     let tokens: TokenHash
+    /// nil: nothing survives this process.
+    var vault: VaultLink?
+    /// What each client comes back with, and who is awaited.
+    var secrets: [ClientID: SecretHash] = [:]
+    var absent: [SecretHash: ClientID] = [:]
+    let firstNumber: UInt64
     let run = UInt64.random(in: 1 ... .max)
 
     /// What came with the request that is being decided.
@@ -67,10 +73,12 @@ public struct RegistryServer: ~Copyable {
         let signals = try SignalFD([.terminate, .interrupt, .hangUp])
         let spare = try SpareDescriptor()
         let poller = try Poller()
-        let tokens = try TokenHash()
+        let fresh = try TokenHash()
         let waits = try WaitLimit()
         let openFiles = try ResourceLimit.openFiles().soft
         let counts = try ReferenceCounts()
+        let beginning = Beginning(configuration.vault)
+        let tokens = beginning.contents.map { TokenHash(salt: $0.start.salt) } ?? fresh
         // Before the first client: from here on strangers' files are in this thread's table alone.
         let reservations = try ReservationWorker()
         try poller.add(listener.descriptor, token: EventToken.listener.rawValue)
@@ -86,12 +94,15 @@ public struct RegistryServer: ~Copyable {
         registry = Registry(limits: policy.limits(insteadOf: limits))
         self.waits = waits
         self.tokens = tokens
+        vault = beginning.vault
+        firstNumber = beginning.firstNumber
         self.reservations = reservations
         self.counts = counts
         self.listener = listener
         self.signals = signals
         self.spare = spare
         self.poller = poller
+        begin(with: beginning)
     }
 
     /// Serves until a signal says to stop.
@@ -132,6 +143,7 @@ public struct RegistryServer: ~Copyable {
         case .fence(let id): fenceSignalled(id)
         case .imported: importsDone()
         case .worker(let number): workerAnswered(number)
+        case .vault: return hearVault()
         case nil: break
         }
         return true
@@ -149,5 +161,6 @@ public struct RegistryServer: ~Copyable {
     private mutating func leave() {
         log.info("stopping", metadata: ["clients": "\(clients.count)"])
         for client in clients.all { part(client, .leaving, "the registry stops") }
+        leaveVault()
     }
 }

@@ -2,23 +2,26 @@
 
 import DMABufModel
 import DMABufSystem
+import DMABufWire
 import SystemPackage
 
-/// A token's secret as the rules know it: hashed with a key of this run, so that the time which a look-up takes tells
-/// nothing about any secret.
+/// A token's secret as the rules know it: a one-way hash, salted. So the time which a look-up takes tells nothing about any
+/// secret, and neither does a journal; and the next registry recognises what this one has given out.
 struct TokenHash: Sendable {
-    private let key: (UInt64, UInt64)
+    let salt: Secret
 
-    init() throws(Errno) { key = try SecureRandom.bits128() }
+    init() throws(Errno) {
+        let bits = try SecureRandom.bits128()
+        salt = Secret(high: bits.0, low: bits.1)
+    }
+
+    init(salt: Secret) { self.salt = salt }
 
     func hash(_ secret: TokenID) -> TokenID {
-        TokenID(high: half(secret, key.0), low: half(secret, key.1))
+        let hash = SecretHash(of: Secret(high: secret.high, low: secret.low), salt: salt)
+        return TokenID(high: hash.high, low: hash.low)
     }
 
-    private func half(_ secret: TokenID, _ key: UInt64) -> UInt64 {
-        var hasher = Hasher()
-        hasher.combine(key)
-        hasher.combine(secret)
-        return UInt64(bitPattern: Int64(hasher.finalize()))
-    }
+    /// What is remembered of a client's secret.
+    func hash(_ secret: Secret) -> SecretHash { SecretHash(of: secret, salt: salt) }
 }

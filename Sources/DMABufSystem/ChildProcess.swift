@@ -26,9 +26,13 @@ public struct ChildProcess: ~Copyable, Sendable {
     /// Starts `arguments[0]` (looked up in `PATH`) with this process's standard streams and, from number 3 on, duplicates
     /// of `descriptors`. Everything else of ours is close-on-exec and stays here.
     ///
+    /// One that is `detached` outlives whoever started it: it is in a session of its own, which no terminal's signals
+    /// reach, and has the null device on its standard streams: see also ``OwnProcess/closeAll(but:)``.
+    ///
     /// `noSuchFileOrDirectory` and `permissionDenied` are the command's. The corresponding C function is `posix_spawnp`.
     public init(
-        _ arguments: [CommandWord], environment: [CommandWord], descriptors: borrowing DescriptorList
+        _ arguments: [CommandWord], environment: [CommandWord], descriptors: borrowing DescriptorList,
+        detached: Bool = false
     ) throws(Errno) {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
@@ -36,7 +40,8 @@ public struct ChildProcess: ~Copyable, Sendable {
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)
         defer { unsafe posix_spawnattr_destroy(&attributes) }
-        setPlainSignals(&attributes)
+        setPlainSignals(&attributes, detached: detached)
+        if detached { for number in 0...2 { unsafe openNull(&actions, as: CInt(number)) } }
         // Two rounds: a source may sit on a number that another one is to get. The first goes above them all.
         let top = 3 + CInt(descriptors.count)
         var staged = DescriptorList()
@@ -147,6 +152,15 @@ public enum OwnProcess {
     public static var processID: Int32 { getpid() }
     public static var userID: UInt32 { getuid() }
 
+    /// Closes all but the standard streams and `number`: what a process that outlives whoever started it has inherited, and
+    /// would keep open for long. At its very start.
+    ///
+    /// The corresponding C function is `close_range`.
+    public static func closeAll(but number: Int) throws(Errno) {
+        guard let keep = UInt32(exactly: number) else { throw .badFileDescriptor }
+        try nothingOrErrno { dmabuf_leave_table(keep) }
+    }
+
     /// This process's environment as `NAME=VALUE`, byte for byte.
     public static var environment: [CommandWord] {
         var entries: [CommandWord] = []
@@ -179,7 +193,7 @@ public enum OwnProcess {
 }
 
 /// The signals that this process blocks or ignores for itself are the command's again.
-private func setPlainSignals(_ attributes: inout posix_spawnattr_t) {
+private func setPlainSignals(_ attributes: inout posix_spawnattr_t, detached: Bool) {
     var none = sigset_t()
     unsafe sigemptyset(&none)
     unsafe posix_spawnattr_setsigmask(&attributes, &none)
@@ -187,7 +201,14 @@ private func setPlainSignals(_ attributes: inout posix_spawnattr_t) {
     unsafe sigemptyset(&pipe)
     unsafe sigaddset(&pipe, SIGPIPE)
     unsafe posix_spawnattr_setsigdefault(&attributes, &pipe)
-    unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+    // Glibc hides the flag for setsid(2) behind _GNU_SOURCE.
+    let setSession: CInt = detached ? 0x80 : 0
+    let flags = CInt(POSIX_SPAWN_SETSIGMASK) | CInt(POSIX_SPAWN_SETSIGDEF) | setSession
+    unsafe posix_spawnattr_setflags(&attributes, Int16(flags))
+}
+
+private func openNull(_ actions: UnsafeMutablePointer<posix_spawn_file_actions_t>, as number: CInt) {
+    unsafe posix_spawn_file_actions_addopen(actions, number, "/dev/null", O_RDWR, 0)
 }
 
 private func withCStrings<Result>(

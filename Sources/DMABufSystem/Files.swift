@@ -81,6 +81,41 @@ extension Descriptor {
         }
     }
 
+    /// Writes all of `bytes` at `offset`, and leaves the file's own offset alone: a duplicate elsewhere shares it.
+    ///
+    /// The corresponding C function is `pwrite`.
+    public borrowing func writeAll(_ bytes: [UInt8], at offset: Int) throws(Errno) {
+        var done = 0
+        let number = self.number
+        while done < bytes.count {
+            done += try valueOrErrno { () -> Int in
+                unsafe bytes.withUnsafeBytes {
+                    unsafe pwrite(number, $0.baseAddress! + done, $0.count - done, off_t(offset + done))
+                }
+            }
+        }
+    }
+
+    /// The first `count` bytes, or fewer if the file ends before; its own offset stays where it is.
+    ///
+    /// The corresponding C function is `pread`.
+    public borrowing func read(first count: Int) throws(Errno) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: count)
+        var done = 0
+        let number = self.number
+        while done < count {
+            let part = try valueOrErrno { () -> Int in
+                unsafe bytes.withUnsafeMutableBytes {
+                    unsafe pread(number, $0.baseAddress! + done, $0.count - done, off_t(done))
+                }
+            }
+            if part == 0 { break }
+            done += part
+        }
+        bytes.removeLast(count - done)
+        return bytes
+    }
+
     /// Reads to the end, but at most `limit` bytes.
     ///
     /// The corresponding C function is `read`.

@@ -13,6 +13,11 @@ public struct PidFD: ~Copyable, Sendable {
         descriptor = Descriptor(adopting: try valueOrErrno { dmabuf_pidfd_open(process) })
     }
 
+    /// Another descriptor of the same process.
+    public init(duplicating other: borrowing PidFD) throws(Errno) {
+        descriptor = try other.descriptor.duplicate()
+    }
+
     init(adopting descriptor: consuming Descriptor) {
         self.descriptor = descriptor
     }

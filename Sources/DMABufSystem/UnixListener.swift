@@ -73,6 +73,25 @@ public struct UnixListener: ~Copyable, Sendable {
         file = nil
     }
 
+    /// Whether the file that was made here is still where it was: without it nobody new can connect.
+    public var isInPlace: Bool { file != nil && FileIdentity(ofLink: path) == file }
+
+    /// Where it listens; nil if that is no path.
+    ///
+    /// The corresponding C function is `getsockname`.
+    public var boundPath: String? {
+        if !path.isEmpty { return path }
+        var address = sockaddr_un()
+        var length = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let number = descriptor.number
+        let result = unsafe withUnsafeMutablePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { unsafe getsockname(number, $0, &length) }
+        }
+        guard result == 0, Int(length) > MemoryLayout<sa_family_t>.size else { return nil }
+        let bytes = unsafe withUnsafeBytes(of: address.sun_path) { unsafe Array($0.prefix { $0 != 0 }) }
+        return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+    }
+
     deinit {
         // Still listening here, so nobody has taken the file over; but somebody may have put another in its place.
         if let file, FileIdentity(ofLink: path) == file { unsafe unlink(path) }

@@ -39,7 +39,16 @@ enum RegistryFindings {
                 + "\(used) of \(limit) descriptors",
             remedy: used < limit / 2
                 ? nil : "raise its limit of open files (LimitNOFILE=, ulimit -n), or remove buffers")
-        return [served, room]
+        return [served, room, survives(figures)]
+    }
+
+    private static func survives(_ figures: [Statistic]) -> Check {
+        let ok = value("surviving", in: figures) == 1
+        return Check(
+            id: "registry-survives", ok: ok,
+            why: ok
+                ? "its vault holds what is registered" : "it has no vault: what is registered ends with its process",
+            remedy: ok ? nil : "start it again: dmabuf-share serve (what is registered is lost)")
     }
 
     private static func value(_ name: String, in figures: [Statistic]) -> UInt64 {

@@ -5,7 +5,8 @@ import SystemPackage
 
 /// A registry under test: the real daemon, in a process of its own, at a socket of its own.
 public struct RunningRegistry: ~Copyable {
-    private let daemon: Running
+    private var daemon: Running
+    private let command: [String]
     private let folder: String
     public let socket: String
 
@@ -17,15 +18,45 @@ public struct RunningRegistry: ~Copyable {
         let folder = try TemporaryFolder.make(mode: 0o755)
         let socket = "\(folder)/registry.sock"
         let limit = openFiles.map { ["sh", "-c", "ulimit -n \($0) && exec \"$@\"", "sh"] } ?? []
-        let daemon = try Running(limit + [tool, "serve", "--socket", socket] + options)
+        let command = limit + [tool, "serve", "--socket", socket] + options
+        let daemon = try Self.serve(command, socket)
+        self.folder = folder
+        self.socket = socket
+        self.command = command
+        self.daemon = daemon
+    }
+
+    private static func serve(_ command: [String], _ socket: String) throws -> Running {
+        let daemon = try Running(command)
         let deadline = Deadline.after(.seconds(10))
-        while FileType(at: socket) != .socket || !Self.isServing(socket) {
+        while FileType(at: socket) != .socket || !isServing(socket) {
             if deadline.hasPassed { throw Errno.timedOut }
             Clock.sleep(.milliseconds(2))
         }
-        self.folder = folder
-        self.socket = socket
-        self.daemon = daemon
+        return daemon
+    }
+
+    /// Kills it, and has another take its place at the same socket.
+    public mutating func restart(after pause: Duration = .zero) throws {
+        var killed = try Running(["true"])
+        swap(&daemon, &killed)
+        try killed.send(.kill)
+        _ = try killed.finish()
+        Clock.sleep(pause)
+        daemon = try Self.serve(command, socket)
+    }
+
+    /// Its vault's process, by what it was started as.
+    public borrowing func vaultProcess() throws -> Int32 {
+        // It listens itself before it has its vault.
+        let deadline = Deadline.after(.seconds(5))
+        while FileType(at: "\(socket).vault") != .socket, !deadline.hasPassed { Clock.sleep(.milliseconds(2)) }
+        let command = "registry-vault\0\(socket).vault\0"
+        for process in Folder.names("/proc").compactMap({ Int32($0) }) {
+            let line = (try? Sysfs.bytes("/proc/\(process)/cmdline")) ?? []
+            if String(decoding: line, as: UTF8.self).contains(command) { return process }
+        }
+        throw Errno.noSuchProcess
     }
 
     private static func isServing(_ socket: String) -> Bool {

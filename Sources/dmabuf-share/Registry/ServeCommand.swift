@@ -17,11 +17,16 @@ struct ServeCommand: ParsableCommand {
             Serves in the foreground until a signal. A socket that a service manager passes (LISTEN_FDS) is used in \
             place of --socket, and the manager is told when all is ready (NOTIFY_SOCKET).
 
+            A vault, a process of its own at SOCKET.vault, holds all memory and a journal. If the registry is killed, the \
+            next serve at this socket goes on with what was there: buffers, names, shares, tokens, and the clients that \
+            come back. It ends a minute after its last registry, or with --stop.
+
             EXAMPLES:
               dmabuf-share serve
               dmabuf-share serve --socket /run/dmabuf-share/registry.sock --mode 0666
               dmabuf-share serve --policy /etc/dmabuf-share.policy
               dmabuf-share serve --check /etc/dmabuf-share.policy
+              dmabuf-share serve --stop
             """)
 
     @Option(help: "Where to serve. Default: $DMABUF_SHARE_SOCKET, then this user's own.")
@@ -35,6 +40,9 @@ struct ServeCommand: ParsableCommand {
 
     @OptionGroup var policy: PolicyOptions
 
+    @Flag(help: "Stop the registry that serves there, and then its vault: nothing survives.")
+    var stop = false
+
     @Option(help: "How much to log on standard error: debug, info, notice, warning, error.")
     var log: LogLevel = .info
 
@@ -46,6 +54,7 @@ struct ServeCommand: ParsableCommand {
         if let file = policy.check { return try policy.check(file) }
         let policy = try policy.read()
         try reporting(json: false) {
+            if stop { return try stopServing() }
             do throws(Errno) { try serve(policy) } catch {
                 throw DMABufError.system(
                     "serve", error,
@@ -72,10 +81,31 @@ struct ServeCommand: ParsableCommand {
             try? isBeginning ? notifier.reloading() : notifier.ready()
         }
         configuration.fit(openFiles: openFiles)
+        configuration.vault = listener.boundPath.map { path in
+            let vault = VaultPlace.beside(path)
+            let command = [OwnProcess.executablePath, "registry-vault", vault]
+            return VaultPlace(path: vault, command: CommandWord.words(command))
+        }
         var server = try RegistryServer(listener, configuration, log: logger)
         try? notifier.ready()
         try server.serve()
         try? notifier.stopping()
+    }
+
+    private func stopServing() throws(DMABufError) {
+        guard let path = socket ?? RegistryAddress.standard else {
+            throw DMABufError(.noRegistry, "no place for a socket: $XDG_RUNTIME_DIR is not set")
+        }
+        do throws(Errno) {
+            try Vault.stop(at: VaultPlace.beside(path), until: .after(.seconds(15)))
+        } catch {
+            switch error {
+            case .connectionRefused, .noSuchFileOrDirectory:
+                throw DMABufError(.noRegistry, "no vault is there for \(path.escapedForDisplay)", cause: error)
+            case .timedOut: throw DMABufError(.deadline, "the registry did not stop in time")
+            default: throw .system("stop the registry", error)
+            }
+        }
     }
 
     private func listen() throws(Errno) -> UnixListener {

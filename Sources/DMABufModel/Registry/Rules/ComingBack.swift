@@ -114,6 +114,7 @@ extension Registry {
             else { return }
             registry.deadlines.cancel(&registry.clients[slot].absence)
             registry.clients[slot].identity = identity
+            registry.changed(.client(id))
             registry.askAgain(slot)
             isBack = true
         }

@@ -17,6 +17,8 @@ extension Registry {
         if keepsChanges { changes.append(change) }
     }
 
+    public var hasChanges: Bool { !changes.isEmpty }
+
     /// What has changed since this was asked last, each once, in the order of first change.
     public mutating func takeChanges() -> [Change] {
         guard !changes.isEmpty else { return [] }

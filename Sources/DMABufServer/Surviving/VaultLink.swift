@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufModel
+public import DMABufSystem
+import DMABufWire
+import SystemPackage
+
+/// Where a registry's vault is, and how one is started.
+public struct VaultPlace: Sendable {
+    /// Where it listens.
+    public var path: String
+    /// What it is started as: it finds a socket at descriptor 3, and runs ``Vault/run(_:)``.
+    public var command: [CommandWord]
+
+    public init(path: String, command: [CommandWord]) {
+        self.path = path
+        self.command = command
+    }
+
+    /// Beside a registry's socket.
+    public static func beside(_ socket: String) -> String { socket + ".vault" }
+}
+
+/// What a vault has handed over.
+struct Heritage {
+    var memory: [GenerationKey: Inherited] = [:]
+    var journal: [UInt8] = []
+
+    final class Inherited {
+        var descriptors: DescriptorList
+        init(_ descriptors: consuming DescriptorList) { self.descriptors = descriptors }
+    }
+}
+
+/// The registry's connection to its vault, and the journal, which it writes itself.
+///
+/// Rule: *what has been sent is kept.* The socket's queue is the vault's, and outlives whoever has sent; so nothing waits for
+/// an answer. Only where the queue is full is room awaited, for a bounded time.
+final class VaultLink {
+    /// How long the loop waits for a vault that does not read; then it goes on without.
+    private static let patience: Duration = .milliseconds(500)
+    private static let startPatience: Duration = .seconds(10)
+    /// A journal is written anew when it is this long and has grown fourfold.
+    private static let shortestToRewrite = 256 << 10
+    static let journalLimit = 1 << 30
+
+    let socket: UnixSocket
+    private var child: ChildProcess?
+    private var journal: Descriptor?
+    private var length = 0
+    private var rewriteAt = shortestToRewrite
+    private(set) var held: Set<GenerationKey> = []
+
+    private init(_ socket: consuming UnixSocket, _ child: consuming ChildProcess?) {
+        self.socket = socket
+        self.child = child
+    }
+
+    // MARK: Beginning
+
+    /// The vault that is there, with all that it holds; else a new one.
+    static func open(_ place: VaultPlace) throws(Errno) -> (VaultLink, Heritage) {
+        let deadline = Deadline.after(startPatience)
+        while true {
+            let link: VaultLink
+            if let found = try existing(place) { link = found } else { link = try started(place) }
+            var heritage = Heritage()
+            if try link.adopt(into: &heritage, until: deadline) {
+                link.held = Set(heritage.memory.keys)
+                return (link, heritage)
+            }
+            // Another registry has it, or had it a moment ago.
+            link.giveUp()
+            if deadline.hasPassed { throw .resourceBusy }
+            Clock.sleep(.milliseconds(10))
+        }
+    }
+
+    private static func existing(_ place: VaultPlace) throws(Errno) -> VaultLink? {
+        guard FileType(at: place.path) == .socket else { return nil }
+        do throws(Errno) {
+            let socket = try UnixSocket.connect(to: place.path, until: .after(patience))
+            // Whoever it is would get all memory.
+            guard try socket.peer.user == OwnProcess.userID else { throw Errno.notPermitted }
+            return VaultLink(socket, nil)
+        } catch {
+            if error == .connectionRefused || error == .noSuchFileOrDirectory { return nil }
+            throw error
+        }
+    }
+
+    private static func started(_ place: VaultPlace) throws(Errno) -> VaultLink {
+        let pair = try UnixSocket.pair()
+        var passed = DescriptorList()
+        passed.append(try pair.second.descriptor.duplicate())
+        let child = try ChildProcess(
+            place.command, environment: OwnProcess.environment, descriptors: passed, detached: true)
+        return VaultLink(pair.first, child)
+    }
+
+    /// False where another registry has it; what it holds, otherwise.
+    private func adopt(into heritage: inout Heritage, until deadline: Deadline) throws(Errno) -> Bool {
+        guard try send(.adopt) else { return false }
+        var incoming = [UInt8](repeating: 0, count: VaultMessage.byteCount)
+        while true {
+            do throws(ReceiveError) {
+                var received = try socket.receive(into: &incoming, until: deadline)
+                guard
+                    let message = try? VaultMessage(
+                        decoding: incoming.span.extracting(first: received.byteCount),
+                        descriptorCount: received.descriptors.count)
+                else { throw .system(.badMessage) }
+                switch message {
+                case .complete: return true
+                case .busy: return false
+                case .memory(let buffer, let generation, _):
+                    let key = GenerationKey(buffer: buffer, generation: generation)
+                    heritage.memory[key] = Heritage.Inherited(received.descriptors)
+                case .journal: if let file = received.descriptors.takeFirst() { heritage.journal = try Self.read(file) }
+                default: throw .system(.badMessage)
+                }
+            } catch {
+                switch error {
+                case .closed, .system(.connectionReset): return false
+                case .system(let error): throw error
+                default: throw .badMessage
+                }
+            }
+        }
+    }
+
+    private static func read(_ file: consuming Descriptor) throws(ReceiveError) -> [UInt8] {
+        do throws(Errno) {
+            let count = try file.status().byteCount
+            return try file.read(first: Int(min(count, UInt64(journalLimit))))
+        } catch { throw .system(error) }
+    }
+
+    // MARK: Writing
+
+    /// From now on this is the journal.
+    func begin(journal bytes: [UInt8]) throws(Errno) {
+        let file = try MemFD.create(named: "dmabuf-share journal", byteCount: 0)
+        try file.writeAll(bytes, at: 0)
+        guard try send(.journal, file) else { throw .brokenPipe }
+        journal = consume file
+        length = bytes.count
+        rewriteAt = max(Self.shortestToRewrite, 4 * length)
+    }
+
+    var shouldRewrite: Bool { length >= rewriteAt }
+
+    func append(_ bytes: [UInt8]) throws(Errno) {
+        guard !bytes.isEmpty else { return }
+        switch journal {
+        case .some(let file): try file.writeAll(bytes, at: length)
+        case .none: throw .badFileDescriptor
+        }
+        length += bytes.count
+    }
+
+    func keep(_ key: GenerationKey, _ memory: borrowing DescriptorList) throws(Errno) {
+        let message = VaultMessage.memory(key.buffer, key.generation, count: memory.count)
+        guard try send(message.encoded, memory) else { throw .brokenPipe }
+        held.insert(key)
+    }
+
+    func drop(_ key: GenerationKey) throws(Errno) {
+        guard held.remove(key) != nil else { return }
+        guard try send(.drop(key.buffer, key.generation)) else { throw .brokenPipe }
+    }
+
+    /// Nothing is left that anybody would come for.
+    func end() { _ = try? send(.end) }
+
+    private func send(_ message: VaultMessage) throws(Errno) -> Bool { try send(message.encoded, DescriptorList()) }
+
+    private func send(_ message: VaultMessage, _ file: borrowing Descriptor) throws(Errno) -> Bool {
+        var list = DescriptorList()
+        try list.appendDuplicate(of: file)
+        return try send(message.encoded, list)
+    }
+
+    /// False where it is gone.
+    private func send(_ bytes: [UInt8], _ descriptors: borrowing DescriptorList) throws(Errno) -> Bool {
+        let deadline = Deadline.after(Self.patience)
+        while true {
+            do throws(Errno) {
+                try socket.send(bytes, with: descriptors, until: deadline)
+                return true
+            } catch {
+                switch error {
+                case .brokenPipe, .connectionReset: return false
+                case .tooManyReferences where !deadline.hasPassed: Clock.sleep(.milliseconds(1))
+                default: throw error
+                }
+            }
+        }
+    }
+
+    // MARK: Hearing
+
+    /// What the vault has to say: that both are to stop, or, by its end, that it is lost.
+    enum Word { case leave, lost, nothing }
+
+    func hear() -> Word {
+        var incoming = [UInt8](repeating: 0, count: VaultMessage.byteCount)
+        do throws(ReceiveError) {
+            guard let received = try socket.tryReceive(into: &incoming) else { return .nothing }
+            let message = try? VaultMessage(
+                decoding: incoming.span.extracting(first: received.byteCount),
+                descriptorCount: received.descriptors.count)
+            return message == .leave ? .leave : .lost
+        } catch { return .lost }
+    }
+
+    /// It is not ours any more, and waits for the next one.
+    func leave() { socket.shutdown() }
+
+    /// It is lost; if it was started here and has ended, it is reaped.
+    func giveUp() {
+        socket.shutdown()
+        switch child {
+        case .some(let child): _ = try? child.wait(until: .after(.milliseconds(200)))
+        case .none: break
+        }
+    }
+}
