@@ -66,8 +66,33 @@ struct ClientPages: ~Copyable {
 
     /// The attachment in that word, if it is still the one that is meant.
     borrowing func held(_ word: GrantedWord, _ attachment: AttachmentID) -> Held? {
-        guard let held = held[Int(word.word)], held.attachment == attachment else { return nil }
-        return held
+        if Int(word.word) < held.count, let held = held[Int(word.word)], held.attachment == attachment { return held }
+        // The registry was restarted, and the attachment has another word.
+        return held.lazy.compactMap(\.self).first { $0.attachment == attachment }
+    }
+
+    /// An attachment that had a word with a registry that is gone, and how many of its accesses are under way.
+    struct Under {
+        let attachment: AttachmentID
+        let generation: Generation
+        let access: Access
+        let count: UInt64
+    }
+
+    var under: [Under] {
+        held.compactMap(\.self).map { held in
+            Under(
+                attachment: held.attachment, generation: held.generation, access: held.access,
+                count: own.addRelaxed(UInt64(0), at: held.word))
+        }
+    }
+
+    /// Accesses that were under way before a restart.
+    mutating func count(_ attachment: AttachmentID, _ count: UInt64) {
+        for case .some(let held) in held where held.attachment == attachment && count > 0 {
+            own.addRelaxed(count, at: held.word)
+            MemoryFence.sequential()
+        }
     }
 
     mutating func renew(_ attachment: AttachmentID, _ stamp: UInt64) {

@@ -21,14 +21,21 @@ public struct RegistryConnection: ~Copyable {
     /// nil where the registry has none for this client: every access is begun and ended by message.
     var pages: ClientPages?
     var imports = ImportCache()
+    /// Whether the request under way has left.
+    private var wasSent = false
     /// Requests whose answers were not waited for to the end.
     private var givenUp: Set<UInt64> = []
-    public let joined: Joined
+    public private(set) var joined: Joined
+    /// Where it was found, and what was asked of it; without a path there is nothing to come back to.
+    let path: String?
+    let features: Hello.Features
+    /// How long the next registry is looked for when this one dies. Zero: its death is the end.
+    public var patience: Duration = .seconds(5)
 
     /// Connects to the registry at `path`, checks that it is this user's or root's, and joins.
     public init(at path: String? = RegistryAddress.standard, until deadline: Deadline) throws(RegistryError) {
         guard let path else { throw .noRegistry(path: nil, nil) }
-        try self.init(Self.connect(to: path, until: deadline), until: deadline)
+        try self.init(Joining(path, [.registry, .pages], nil, until: deadline), path, [.registry, .pages])
     }
 
     /// As above, without control pages: every access is begun and ended by message, and the idle are told of every move.
@@ -37,53 +44,32 @@ public struct RegistryConnection: ~Copyable {
         withoutPagesAt path: String?, until deadline: Deadline
     ) throws(RegistryError) {
         guard let path else { throw .noRegistry(path: nil, nil) }
-        try self.init(Self.connect(to: path, until: deadline), asking: .registry, until: deadline)
-    }
-
-    private static func connect(to path: String, until deadline: Deadline) throws(RegistryError) -> UnixSocket {
-        do throws(Errno) {
-            Failpoint.reach(.before, .connect)
-            let socket = try UnixSocket.connect(to: path, until: deadline)
-            Failpoint.reach(.after, .connect)
-            let user = try socket.peer.user
-            if user == 0 || user == OwnProcess.userID { return socket }
-            throw Errno.notPermitted
-        } catch {
-            throw error == .notPermitted ? .untrusted(path: path) : .noRegistry(path: path, error)
-        }
+        try self.init(Joining(path, .registry, nil, until: deadline), path, .registry)
     }
 
     /// Joins over a connected socket.
     public init(_ socket: consuming UnixSocket, until deadline: Deadline) throws(RegistryError) {
-        try self.init(socket, asking: [.registry, .pages], until: deadline)
+        try self.init(Joining(socket, [.registry, .pages], nil, until: deadline), nil, [.registry, .pages])
     }
 
     private init(
-        _ socket: consuming UnixSocket, asking features: Hello.Features, until deadline: Deadline
+        _ joining: consuming Joining, _ path: String?, _ features: Hello.Features
     ) throws(RegistryError) {
-        var connection = Connection(socket)
-        var answer: Incoming
-        do throws(ConnectionError) {
-            Failpoint.reach(.before, .hello)
-            let hello = try connection.exchangeHello(features, until: deadline)
-            guard hello.features.contains(.registry) else {
-                throw connection.end(.unexpected, .unexpected("a peer that is no registry"))
-            }
-            try connection.send(.join(Join()), until: deadline)
-            Failpoint.reach(.during, .hello)
-            answer = try connection.receive(until: deadline)
-            Failpoint.reach(.after, .hello)
-        } catch { throw .connection(error) }
-        guard case .joined(let joined) = answer.envelope.message else {
-            throw .connection(connection.end(.unexpected, .unexpected("another answer to join")))
-        }
-        do throws(Errno) {
-            pages = try joined.pages.map { (pages) throws(Errno) in
-                try ClientPages(joined, pages, &answer.descriptors)
-            }
-        } catch { throw .local(.system("map the registry's control pages", error)) }
-        self.joined = joined
-        self.connection = connection
+        self.path = path
+        self.features = features
+        joined = joining.joined
+        pages = try joining.takePages()
+        connection = joining.intoConnection()
+    }
+
+    /// Goes on over another connection; what had words in the pages of the one before.
+    mutating func take(_ next: consuming Joining, _ pages: consuming ClientPages?) -> [ClientPages.Under] {
+        let before = self.pages?.under ?? []
+        joined = next.joined
+        connection = next.intoConnection()
+        self.pages = pages
+        givenUp = []
+        return before
     }
 
     /// The notices that came while an answer was awaited.
@@ -196,10 +182,16 @@ public struct RegistryConnection: ~Copyable {
 
     /// What the registry says unasked; nil at the deadline.
     public mutating func nextNotice(until deadline: Deadline) throws(RegistryError) -> Notice? {
+        try nextNotice(until: deadline, comingBackUntil: deadline)
+    }
+
+    private mutating func nextNotice(
+        until deadline: Deadline, comingBackUntil end: Deadline
+    ) throws(RegistryError) -> Notice? {
         if !notices.isEmpty { return notices.removeFirst() }
         do throws(ConnectionError) {
             while true {
-                let incoming = try connection.receive(until: deadline)
+                let incoming = try receiveNext(until: deadline, comingBackUntil: end)
                 if case .notice(let notice) = incoming.envelope.message {
                     pages?.note(notice)
                     if case .released = notice { Failpoint.reach(.after, .release) }
@@ -211,6 +203,17 @@ public struct RegistryConnection: ~Copyable {
         } catch {
             if error == .deadline { return nil }
             throw .connection(error)
+        }
+    }
+
+    /// From the next registry, if this one dies.
+    private mutating func receiveNext(
+        until deadline: Deadline, comingBackUntil end: Deadline
+    ) throws(ConnectionError) -> Incoming {
+        while true {
+            do throws(ConnectionError) { return try connection.receive(until: deadline) } catch {
+                guard error == .closed, (try? resume(until: end)) == true else { throw error }
+            }
         }
     }
 
@@ -226,7 +229,7 @@ public struct RegistryConnection: ~Copyable {
                 if ready.isEmpty { return nil }
             } catch { throw .connection(.system(error)) }
             // What is there may be an answer that came too late.
-            if let notice = try nextNotice(until: .now()) { return notice }
+            if let notice = try nextNotice(until: .now(), comingBackUntil: deadline) { return notice }
         }
         return notices.removeFirst()
     }
@@ -282,16 +285,34 @@ extension RegistryConnection {
         do throws(DMABufError) { return try imports.take(grant, &reply.descriptors) } catch { throw .local(error) }
     }
 
-    /// Sends, and waits for the answer of that number. A refusal is thrown.
+    /// Sends, and waits for the answer of that number. A refusal is thrown. See Resuming.swift for what happens when the
+    /// registry dies.
     mutating func exchange(
+        _ message: Message, _ descriptors: borrowing DescriptorList, until deadline: Deadline
+    ) throws(RegistryError) -> Incoming {
+        while true {
+            let failure: RegistryError
+            do throws(RegistryError) { return try exchangeOnce(message, descriptors, until: deadline) } catch {
+                guard case .connection(.closed) = error else { throw error }
+                failure = error
+            }
+            let mayAsk = !wasSent || message.mayBeAskedAgain
+            guard try resume(until: deadline) else { throw failure }
+            guard mayAsk else { throw .restarted }
+        }
+    }
+
+    mutating func exchangeOnce(
         _ message: Message, _ descriptors: borrowing DescriptorList, until deadline: Deadline
     ) throws(RegistryError) -> Incoming {
         let reply: Incoming
         var serial: UInt64?
+        wasSent = false
         do throws(ConnectionError) {
             Failpoint.reach(.before, message)
             let sent = try connection.send(message, with: descriptors, until: deadline)
             serial = sent
+            wasSent = true
             Failpoint.reach(.during, message)
             reply = try answer(to: sent, until: deadline)
             Failpoint.reach(.after, message)

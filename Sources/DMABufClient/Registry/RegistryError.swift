@@ -18,6 +18,8 @@ public enum RegistryError: Error, Sendable {
     /// A descriptor is not what it was called, or the registry could not do it.
     case refused(OfferRefusal)
     case connection(ConnectionError)
+    /// The registry died while this was asked, and another has taken its place: whether it was done is not known.
+    case restarted
     /// This side could not do its part.
     case local(DMABufError)
 }
@@ -39,6 +41,10 @@ extension RegistryError {
                 refusal.isDeadline ? .deadline : .refused, refusal.sentence, remedy: refusal.remedy)
         case .refused(let refusal):
             return DMABufError(refusal.reason == .failed ? .failed : .refused, refusal.text.escapedForDisplay)
+        case .restarted:
+            return DMABufError(
+                .gone, "the registry was restarted while it was asked; whether it did it is not known",
+                remedy: "look, and ask again if need be")
         case .connection(.deadline): return DMABufError(.deadline, "the registry did not answer in time")
         case .connection(let error): return DMABufError(.gone, "\(error)".escapedForDisplay)
         case .local(let error): return error

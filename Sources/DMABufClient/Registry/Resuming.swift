@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufConnection
+import DMABufModel
+import DMABufSystem
+import DMABufWire
+import SystemPackage
+
+// Rule: a client goes on with the registry that takes another's place.
+//
+// A registry that dies says nothing. Its client looks for the next one at the same socket, shows the secret that it was
+// given, and is who it was: it owns what it owned and is attached to what it was attached to. Attachments that have words
+// in a control page are mapped again, and accesses that are under way are begun again before that, so that no move can
+// pass them. Fences that were promised are not in the next registry's table: promise them again.
+//
+// A request that had not been sent is sent then. One that had been sent may have been decided: it is asked again if that
+// does no harm, and else throws ``RegistryError/restarted``. A registry that leaves in good order, or does not know the
+// secret, ends the connection as ever.
+
+extension RegistryConnection {
+    private static let pause: Duration = .milliseconds(20)
+
+    /// Whether the next registry has been found, and knows this client.
+    mutating func resume(until deadline: Deadline) throws(RegistryError) -> Bool {
+        guard let path, patience > .zero else { return false }
+        let end = min(deadline, .after(patience))
+        while true {
+            do throws(RegistryError) {
+                var next = try Joining(path, features, joined.secret, until: end)
+                guard next.joined.client == joined.client else { return false }
+                let pages = try next.takePages()
+                let before = take(next, pages)
+                try mapAgain(before, until: end)
+                return true
+            } catch {
+                guard error.isOfAnEnd, !end.hasPassed else { return false }
+                Clock.sleep(Self.pause)
+            }
+        }
+    }
+
+    /// What had words has words again, and what is under way is known to the registry before that.
+    private mutating func mapAgain(_ before: [ClientPages.Under], until deadline: Deadline) throws(RegistryError) {
+        for held in before {
+            do throws(RegistryError) {
+                if held.count > 0 {
+                    try askOnce(.beginAccess(held.attachment, held.generation, held.access), until: deadline)
+                }
+                let reply = try exchangeOnce(.request(.map(held.attachment)), DescriptorList(), until: deadline)
+                guard case .granted(let grant) = reply.envelope.message, let word = grant.word else { continue }
+                guard pages?.hold(grant, word, for: held.access) == true else { continue }
+                pages?.count(held.attachment, held.count)
+                if held.count > 0 { try askOnce(.endAccess(held.attachment), until: deadline) }
+            } catch {
+                // Revoked, or ended meanwhile: it has no word, and the next use of it learns why.
+                if case .ruledOut = error { continue }
+                throw error
+            }
+        }
+    }
+
+    private mutating func askOnce(_ request: Request, until deadline: Deadline) throws(RegistryError) {
+        _ = try exchangeOnce(.request(request), DescriptorList(), until: deadline)
+    }
+}
+
+extension RegistryError {
+    /// The registry is gone, or not there yet.
+    var isOfAnEnd: Bool {
+        switch self {
+        case .noRegistry, .connection(.closed), .connection(.deadline): true
+        default: false
+        }
+    }
+}
+
+extension Message {
+    /// Whether asking twice comes to the same as asking once, but for an attachment too many.
+    var mayBeAskedAgain: Bool {
+        switch self {
+        case .stats: true
+        case .request(let request):
+            switch request {
+            case .lookup, .inspect, .list, .attach, .attachNamed, .map, .snapshot, .wait, .share, .beginAccess: true
+            default: false
+            }
+        default: false
+        }
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufClient
+import DMABufConnection
+import DMABufModel
+import DMABufSystem
+import DMABufWire
+import Synchronization
+import SystemPackage
+import TestSupport
+import Testing
+
+/// The registry is killed under its clients, which go on with the next one. `DMABUF_SHARE_ROUNDS` says how often.
+@Suite("Clients of a registry that is killed", .leavesNoDescriptor)
+struct RestartTests {
+    private static var limit: Deadline { .after(.seconds(20)) }
+
+    private static func memory(_ byteCount: UInt64 = 4096) throws -> DescribedBuffer {
+        try ExporterBackend.open("memfd").export(.bytes(byteCount))
+    }
+
+    @Test("a client is who it was: what it owns, what it is attached to, and the access that it is inside of")
+    func comesBack() throws {
+        var registry = try RunningRegistry()
+        var owner = try RegistryConnection(at: registry.socket, until: Self.limit)
+        var other = try RegistryConnection(at: registry.socket, until: Self.limit)
+        let (id, generation) = try owner.register(try Self.memory(), kept: .owner, name: "frame", until: Self.limit)
+        let attached = try other.attach("frame", AttachTerms(.readWrite), until: Self.limit)
+        let ongoing = try other.beginAccess(attached, .write, until: Self.limit)
+        let numbers = (owner.joined.client, other.joined.client)
+        for _ in 0..<3 {
+            let run = owner.joined.run
+            try registry.restart()
+            #expect(try owner.ask(.lookup("frame", uid: nil), until: Self.limit) == .found(id, generation))
+            #expect(owner.joined.client == numbers.0 && owner.joined.run != run)
+            _ = try other.map(attached.attachment, until: Self.limit)
+            #expect(other.joined.client == numbers.1)
+        }
+        // Inside an access over three restarts: a move has to wait for it.
+        let terms = MoveTerms(within: .milliseconds(300))
+        _ = try owner.ask(.beginMove(id, generation, terms), until: Self.limit)
+        let outcome = try owner.nextNotice(until: Self.limit) { if case .moveEnded = $0 { true } else { false } }
+        guard case .moveEnded(id, .aborted(.late(let holders))) = outcome else {
+            Issue.record("the move ended as \(String(describing: outcome))")
+            return
+        }
+        #expect(holders.map(\.attachment) == [attached.attachment])
+        #expect(try other.endAccess(ongoing, until: Self.limit) == .ok)
+        try owner.ask(.withdraw(id), until: Self.limit)
+        #expect(try registry.stop().status == 0)
+    }
+
+    @Test("who has left meanwhile is dead for the next one, too")
+    func stayedAway() throws {
+        var registry = try RunningRegistry()
+        var witness = try RegistryConnection(at: registry.socket, until: Self.limit)
+        let id: BufferID
+        do {
+            var owner = try RegistryConnection(at: registry.socket, until: Self.limit)
+            id = try owner.register(try Self.memory(), kept: .owner, until: Self.limit).0
+        }
+        let kept = try witness.register(try Self.memory(), kept: .owner, until: Self.limit).0
+        try registry.restart()
+        #expect(try Self.all(&witness) == [kept], "\(id)")
+        #expect(try registry.stop().status == 0)
+    }
+
+    @Test("one that is not told to wait for another registry ends with its own")
+    func impatient() throws {
+        var registry = try RunningRegistry()
+        var client = try RegistryConnection(at: registry.socket, until: Self.limit)
+        client.patience = .zero
+        try registry.restart()
+        do {
+            _ = try client.ask(.list(from: 0), until: Self.limit)
+            Issue.record("it went on")
+        } catch {
+            guard case .connection(.closed) = error else {
+                Issue.record("\(error)")
+                return
+            }
+        }
+        #expect(try registry.stop().status == 0)
+    }
+
+    private static func all(_ client: inout RegistryConnection) throws -> Set<BufferID> {
+        var (found, cursor): (Set<BufferID>, UInt32) = ([], 0)
+        repeat {
+            guard case .listed(let part, let next) = try client.ask(.list(from: cursor), until: limit) else {
+                throw Errno.badMessage
+            }
+            found.formUnion(part.map(\.buffer))
+            cursor = next
+        } while cursor != 0
+        return found
+    }
+
+    /// What the loops have done.
+    private final class Tally: Sendable {
+        let isOver = Atomic(false)
+        let attached = Atomic(0)
+        let restarts = Atomic(0)
+        let problems = Mutex<[String]>([])
+        func note(_ problem: String) { problems.withLock { $0.append(problem) } }
+    }
+
+    /// Its end waits for the thread's.
+    private final class Loop {
+        private let thread: WorkerThread
+        init(_ body: @escaping @Sendable () -> Void) throws { thread = try WorkerThread(named: "client", body) }
+    }
+
+    /// Looks names up and attaches, until told to stop.
+    private static func work(_ number: Int, _ path: String, _ names: [String], _ tally: Tally) {
+        do {
+            var client = try RegistryConnection(at: path, until: limit)
+            let own = try client.register(try memory(), kept: .owner, name: "own\(number)", until: limit).0
+            let me = client.joined.client
+            var turn = number
+            while !tally.isOver.load(ordering: .relaxed) {
+                turn += 1
+                do throws(RegistryError) {
+                    let name = names[turn % names.count]
+                    _ = try client.ask(.lookup(name, uid: nil), until: limit)
+                    let attached = try client.attach(name, AttachTerms(.read), until: limit)
+                    try client.ask(.detach(attached.attachment), until: limit)
+                    tally.attached.add(1, ordering: .relaxed)
+                } catch {
+                    // A detach that had been sent.
+                    guard case .restarted = error else { throw error }
+                    tally.restarts.add(1, ordering: .relaxed)
+                }
+            }
+            let found = try client.ask(.lookup("own\(number)", uid: nil), until: limit)
+            if found != .found(own, .first) { tally.note("\(number) has lost its own: \(found)") }
+            if client.joined.client != me { tally.note("\(number) is somebody else") }
+        } catch { tally.note("client \(number): \(error)") }
+    }
+
+    @Test("nothing that was registered is lost, however often it is killed under load")
+    func underLoad() throws {
+        var registry = try RunningRegistry()
+        var owner = try RegistryConnection(at: registry.socket, until: Self.limit)
+        var kept: Set<BufferID> = []
+        let names = (0..<8).map { "frame\($0)" }
+        for name in names {
+            kept.insert(try owner.register(try Self.memory(), kept: .registry, name: name, until: Self.limit).0)
+        }
+        let (path, tally) = (registry.socket, Tally())
+        var loops: [Loop] = []
+        defer {
+            tally.isOver.store(true, ordering: .relaxed)
+            loops.removeAll()
+        }
+        for number in 0..<4 { loops.append(try Loop { Self.work(number, path, names, tally) }) }
+        for round in 0..<(5 + KilledTests.rounds) {
+            Clock.sleep(.milliseconds(60))
+            // One more each time, right before the end.
+            kept.insert(try owner.register(try Self.memory(), kept: .registry, until: Self.limit).0)
+            try registry.restart(after: .milliseconds(round % 3 * 20))
+            let found = try Self.all(&owner)
+            #expect(found.isSuperset(of: kept), "round \(round)")
+        }
+        tally.isOver.store(true, ordering: .relaxed)
+        loops.removeAll()
+        #expect(tally.problems.withLock { $0 } == [])
+        #expect(tally.attached.load(ordering: .relaxed) > 100)
+        // Their ends are seen; nothing of theirs stays with the registry or its vault.
+        let deadline = Self.limit
+        while try Self.all(&owner) != kept, !deadline.hasPassed { Clock.sleep(.milliseconds(20)) }
+        #expect(try Self.all(&owner) == kept)
+        let vault = try registry.vaultProcess()
+        // The streams, the poller, the listener, the registry's socket and process, the journal; and the memory.
+        let descriptors = Folder.names("/proc/\(vault)/fd").count
+        #expect(descriptors <= kept.count + 12, "\(descriptors) descriptors for \(kept.count) buffers")
+        let before = registry.openDescriptors()
+        try registry.restart()
+        #expect(try Self.all(&owner) == kept)
+        let after = registry.openDescriptors()
+        #expect(abs(after - before) <= 2, "\(before), then \(after)")
+        #expect(try registry.stop().status == 0)
+    }
+}
