@@ -21,6 +21,8 @@ extension Words {
         case "delivered": return .observe(.delivered(try client(), notices: try small()))
         case "accesses": return .observe(.accesses(try attachment(), try small()))
         case "expire": return .expire
+        case "restart": return .restart
+        case "back": return .comeBack(try client(), try identity())
         case let other: throw fail("there is no step '\(other)'")
         }
     }

@@ -72,6 +72,10 @@ public enum Step: Hashable, Sendable {
     case request(ClientID, RequestNumber, Request)
     case observe(Observation)
     case expire
+    /// The registry's process has died, and another begins with what survived.
+    case restart
+    /// A client of before has come back.
+    case comeBack(ClientID, Identity)
 
     /// Plays it, and says what came out, in the words of a scenario's expectations.
     public func play(on registry: inout Registry, at now: Instant) -> [String] {
@@ -90,6 +94,13 @@ public enum Step: Hashable, Sendable {
             registry.handle(request, numbered: number, from: client, at: now, into: &effects)
         case .observe(let observation): registry.observe(observation, at: now, into: &effects)
         case .expire: registry.expire(at: now, into: &effects)
+        case .restart:
+            let left = registry.durable
+            registry = Registry(limits: registry.limits)
+            registry.restore(left, numbersFrom: 1000, at: now, into: &effects)
+        case .comeBack(let client, let identity):
+            let isBack = registry.comeBack(client, as: identity, at: now, into: &effects)
+            lines.append(isBack ? "back \(text(client))" : "unknown \(text(client))")
         }
         return lines + effects.list.map(text)
     }

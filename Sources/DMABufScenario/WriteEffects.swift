@@ -139,6 +139,7 @@ func text(_ refusal: Refusal) -> String {
     case .notOwed(let current): "notOwed current \(text(current))"
     case .twoInQuarantine(let holders): "twoInQuarantine \(text(holders))"
     case .wrongSize(let expected): "wrongSize expected \(expected)"
+    case .settling(let until): "settling until \(text(until))"
     case .beingRevoked(let until): "beingRevoked until \(text(until))"
     case .noSlots(let limit): "noSlots limit \(limit)"
     case .notLater(let than): "notLater than \(than)"

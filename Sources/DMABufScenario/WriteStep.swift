@@ -57,6 +57,10 @@ public func text(_ step: Step) -> String {
     case .request(let client, let number, let request): "\(text(client)) #\(number.rawValue) \(text(request))"
     case .observe(let observation): text(observation)
     case .expire: "expire"
+    case .restart: "restart"
+    case .comeBack(let client, let identity):
+        "back \(text(client)) uid \(identity.uid)" + identity.gids.map { " gid \($0)" }.joined()
+            + " pid \(identity.pid)"
     }
 }
 

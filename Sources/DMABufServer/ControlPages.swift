@@ -32,6 +32,9 @@ struct ControlPages {
     private var buffers: [BufferID: Buffer] = [:]
     private var attached: [AttachmentID: (buffer: BufferID, user: UInt32)] = [:]
     private var lastStamp: UInt64 = 0
+    /// So no stamp of an earlier run is given again.
+    mutating func giveStamps(from first: UInt64) { lastStamp = max(lastStamp, first / SlotValue.step * SlotValue.step) }
+
     /// The buffer whose move is being decided: its slot stays marked until that is done.
     private var deciding: BufferID?
 

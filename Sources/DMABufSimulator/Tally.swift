@@ -96,6 +96,7 @@ package struct Tally: Sendable {
         "refusal: deniedByPolicy": "the policy says so, which is asked before the rules",
         "refusal: overCeiling": "nobody lays a ceiling upon a uid there",
         "effect: kill": "nobody lays a ladder upon a client there",
+        "refusal: settling": "a simulated registry is not restarted",
     ]
 
     package var lines: [String] {

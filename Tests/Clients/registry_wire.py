@@ -385,7 +385,8 @@ MISSING = [RIGHTS, Pad(7)]
 RULES = {  # number: name and what it has
     1: ("stale", PRESENT), 2: ("overflowUID", []), 3: ("numberTaken", []), 10: ("noSuchBuffer", []),
     11: ("noSuchAttachment", []), 12: ("noSuchToken", []), 13: ("forbidden", MISSING), 14: ("notTheOwner", []),
-    15: ("tokenTooWide", MISSING), 16: ("nameTaken", []), 17: ("deniedByPolicy", [Number("line", 4), Pad(4)]), 20: ("bufferEnded", []), 21: ("quarantined", HOLDERS),
+    15: ("tokenTooWide", MISSING), 16: ("nameTaken", []), 17: ("deniedByPolicy", [Number("line", 4), Pad(4)]),
+    20: ("bufferEnded", []), 21: ("quarantined", HOLDERS), 22: ("settling", TIME),
     30: ("revoked", []), 31: ("dead", []), 32: ("notInAccess", []), 33: ("malformed", []), 40: ("pinned", HOLDERS),
     41: ("moving", TIME), 42: ("notMoving", []), 43: ("notTheMover", []), 44: ("notOwed", PRESENT),
     45: ("twoInQuarantine", HOLDERS), 46: ("wrongSize", [Number("bytes", 8)]), 47: ("sameMemory", []),

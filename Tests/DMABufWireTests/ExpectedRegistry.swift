@@ -174,6 +174,7 @@ enum ExpectedRegistry {
         "ruled-out-denied-by-policy": .deniedByPolicy(line: 12),
         "ruled-out-buffer-ended": .bufferEnded,
         "ruled-out-quarantined": .quarantined(suspects: [Holder(four, ClientID(1)), Holder(AttachmentID(5), nil)]),
+        "ruled-out-settling": .settling(until: at(milliseconds: 500)),
         "ruled-out-revoked": .revoked,
         "ruled-out-dead": .dead,
         "ruled-out-not-in-access": .notInAccess,

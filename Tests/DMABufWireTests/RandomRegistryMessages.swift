@@ -231,7 +231,7 @@ extension SplitMix64 {
         case 6: .notOwed(current: generation())
         case 7: .twoInQuarantine(suspects: holders())
         case 8: .wrongSize(expected: number())
-        case 9: .beingRevoked(until: instant())
+        case 9: flip() ? .beingRevoked(until: instant()) : .settling(until: instant())
         case 10: .noSlots(limit: number())
         case 11: .notLater(than: number())
         case 12: .tooLong(limit: interval())

@@ -98,7 +98,7 @@ private func seed(of scenario: Scenario) -> SeedBytes {
             }
         case .request(let client, _, let request): seed.message(message(request), from: places[client] ?? 0)
         case .observe(let observation): observe(observation, places, &seed)
-        case .expire: seed.step(.time, 0, [0, 0])
+        case .expire, .restart, .comeBack: seed.step(.time, 0, [0, 0])
         }
     }
     return seed

@@ -51,6 +51,38 @@ struct RestartTests {
         #expect(try registry.stop().status == 0)
     }
 
+    @Test("who would conflict with a client that is not back yet is asked to wait, and goes on when it is")
+    func settles() throws {
+        var registry = try RunningRegistry()
+        var owner = try RegistryConnection(at: registry.socket, until: Self.limit)
+        var writer = try RegistryConnection(at: registry.socket, until: Self.limit)
+        let (id, generation) = try owner.register(try Self.memory(), kept: .registry, name: "frame", until: Self.limit)
+        let attached = try writer.attach("frame", AttachTerms(.readWrite), until: Self.limit)
+        try registry.restart()
+        func isSettling(_ body: (Deadline) throws(RegistryError) -> Void) -> Bool {
+            do throws(RegistryError) { try body(.after(.milliseconds(150))) } catch {
+                if case .ruledOut(.settling) = error { return true }
+                Issue.record("\(error)")
+            }
+            return false
+        }
+        var newcomer = try RegistryConnection(at: registry.socket, until: Self.limit)
+        #expect(
+            isSettling { (soon) throws(RegistryError) in
+                _ = try newcomer.attach("frame", AttachTerms(.write), until: soon)
+            })
+        #expect(
+            isSettling { (soon) throws(RegistryError) in
+                try owner.ask(.beginMove(id, generation, MoveTerms(within: .seconds(1))), until: soon)
+            })
+        // It maps by itself as it comes back.
+        _ = try writer.ask(.lookup("frame", uid: nil), until: Self.limit)
+        let other = try newcomer.attach("frame", AttachTerms(.write), until: Self.limit)
+        try newcomer.access(other, .write, until: Self.limit) { _ in }
+        try writer.access(attached, .readWrite, until: Self.limit) { _ in }
+        #expect(try registry.stop().status == 0)
+    }
+
     @Test("who has left meanwhile is dead for the next one, too")
     func stayedAway() throws {
         var registry = try RunningRegistry()

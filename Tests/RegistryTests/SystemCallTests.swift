@@ -73,7 +73,10 @@ private struct TracedRegistry: ~Copyable {
         let folder = try TemporaryFolder.make()
         let socket = "\(folder)/registry.sock"
         let tracer = try Running(
-            ["strace", "-f", "-qq", "-o", "\(folder)/trace", Tool.path, "serve", "--socket", socket])
+            [
+                "strace", "-f", "-qq", "-o", "\(folder)/trace", Tool.path, "serve", "--no-vault", "--socket",
+                socket,
+            ])
         try wait { FileType(at: socket) == .socket }
         self.folder = folder
         self.socket = socket

@@ -25,7 +25,7 @@ struct VaultTests {
             #expect(try Self.inode(of: id, by: &client) == before)
             guard case .listed(let all, next: 0) = try client.ask(.list(from: 0)) else { throw Errno.badMessage }
             #expect(Set(all.map(\.buffer)) == [id, other] && all.allSatisfy { $0.kept == .registry })
-            _ = try client.attach(id)
+            _ = try client.attach(id, .read)
         }
         #expect(try registry.stop().errors.contains("took over"))
     }

@@ -48,9 +48,6 @@ public struct RunningRegistry: ~Copyable {
 
     /// Its vault's process, by what it was started as.
     public borrowing func vaultProcess() throws -> Int32 {
-        // It listens itself before it has its vault.
-        let deadline = Deadline.after(.seconds(5))
-        while FileType(at: "\(socket).vault") != .socket, !deadline.hasPassed { Clock.sleep(.milliseconds(2)) }
         let command = "registry-vault\0\(socket).vault\0"
         for process in Folder.names("/proc").compactMap({ Int32($0) }) {
             let line = (try? Sysfs.bytes("/proc/\(process)/cmdline")) ?? []
@@ -61,7 +58,10 @@ public struct RunningRegistry: ~Copyable {
 
     private static func isServing(_ socket: String) -> Bool {
         do {
-            _ = try UnixSocket.connect(to: socket, until: .after(.seconds(1)))
+            // It listens before it has its vault, and says hello when all is ready.
+            let connection = try UnixSocket.connect(to: socket, until: .after(.seconds(1)))
+            var hello = [UInt8](repeating: 0, count: 256)
+            _ = try connection.receive(into: &hello, until: .after(.seconds(5)))
             return true
         } catch { return false }
     }

@@ -77,22 +77,24 @@ struct ClientPages: ~Copyable {
         let generation: Generation
         let access: Access
         let count: UInt64
+        let losses: Int
     }
 
     var under: [Under] {
         held.compactMap(\.self).map { held in
             Under(
                 attachment: held.attachment, generation: held.generation, access: held.access,
-                count: own.addRelaxed(UInt64(0), at: held.word))
+                count: own.addRelaxed(UInt64(0), at: held.word), losses: held.losses)
         }
     }
 
-    /// Accesses that were under way before a restart.
-    mutating func count(_ attachment: AttachmentID, _ count: UInt64) {
-        for case .some(let held) in held where held.attachment == attachment && count > 0 {
-            own.addRelaxed(count, at: held.word)
-            MemoryFence.sequential()
+    /// What was so before a restart is so again.
+    mutating func goOn(_ before: Under) {
+        change(before.attachment) { $0?.losses = before.losses }
+        for case .some(let held) in held where held.attachment == before.attachment {
+            own.addRelaxed(before.count, at: held.word)
         }
+        MemoryFence.sequential()
     }
 
     mutating func renew(_ attachment: AttachmentID, _ stamp: UInt64) {

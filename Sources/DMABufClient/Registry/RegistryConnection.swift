@@ -293,6 +293,10 @@ extension RegistryConnection {
         while true {
             let failure: RegistryError
             do throws(RegistryError) { return try exchangeOnce(message, descriptors, until: deadline) } catch {
+                if case .ruledOut(.settling) = error, deadline.remaining > Self.pause {
+                    Clock.sleep(Self.pause)
+                    continue
+                }
                 guard case .connection(.closed) = error else { throw error }
                 failure = error
             }

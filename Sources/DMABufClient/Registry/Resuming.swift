@@ -13,12 +13,14 @@ import SystemPackage
 // in a control page are mapped again, and accesses that are under way are begun again before that, so that no move can
 // pass them. Fences that were promised are not in the next registry's table: promise them again.
 //
+// While the others who were attached come back (*settling*), what would conflict with them is asked again until the deadline.
+//
 // A request that had not been sent is sent then. One that had been sent may have been decided: it is asked again if that
 // does no harm, and else throws ``RegistryError/restarted``. A registry that leaves in good order, or does not know the
 // secret, ends the connection as ever.
 
 extension RegistryConnection {
-    private static let pause: Duration = .milliseconds(20)
+    static let pause: Duration = .milliseconds(20)
 
     /// Whether the next registry has been found, and knows this client.
     mutating func resume(until deadline: Deadline) throws(RegistryError) -> Bool {
@@ -49,7 +51,7 @@ extension RegistryConnection {
                 let reply = try exchangeOnce(.request(.map(held.attachment)), DescriptorList(), until: deadline)
                 guard case .granted(let grant) = reply.envelope.message, let word = grant.word else { continue }
                 guard pages?.hold(grant, word, for: held.access) == true else { continue }
-                pages?.count(held.attachment, held.count)
+                pages?.goOn(held)
                 if held.count > 0 { try askOnce(.endAccess(held.attachment), until: deadline) }
             } catch {
                 // Revoked, or ended meanwhile: it has no word, and the next use of it learns why.

@@ -32,6 +32,7 @@ extension Refusal {
         switch self {
         case .pinned(let holders): "the buffer is pinned\(holders.words(" by"))"
         case .moving: "the buffer is being moved"
+        case .settling: "the registry was restarted, and not all who were attached are back yet"
         case .notMoving: "the buffer is not being moved, or not ready for that"
         case .notTheMover: "another client moves the buffer"
         case .notOwed(let current):
@@ -72,6 +73,7 @@ extension Refusal {
         case .timedOut, .lockTimedOut: "allow more time, or see who is in the way: dmabuf-share show"
         case .overCeiling: "let go of what is not needed, or ask whoever runs the registry"
         case .deniedByPolicy: "ask whoever runs the registry"
+        case .settling: "try again in some seconds"
         case .nameTaken: "choose another name, or remove the other buffer: dmabuf-share remove"
         default: nil
         }

@@ -16,6 +16,8 @@ extension Registry {
             attached.count { attachments[$0].state != .dead } == buffer.live, "\(name) has miscounted the live")
         found.expect(attached.count { attachments[$0].isPinned } == buffer.pinned, "\(name) has miscounted its pins")
         found.expect(
+            attached.count { attachments[$0].isUnsettled } == buffer.unsettled, "\(name) has miscounted the unsettled")
+        found.expect(
             attached.reduce(0) { $0 + attachments[$1].reserved } == buffer.reserved, "\(name) has miscounted its slots")
         checkKept(slot, name, &found)
         checkGenerations(slot, name, &found)
@@ -193,6 +195,7 @@ extension Registry {
         found.expect(deadlines.isInOrder, "deadlines are out of order")
         var owned = attachments.slots.compactMap { attachments[$0].lease }
         owned += clients.slots.compactMap { clients[$0].absence }
+        if let settling { owned.append(settling) }
         owned += buffers.slots.compactMap { buffers[$0].move?.timer }
         owned += revocations.slots.compactMap { revocations[$0].timer }
         owned += fences.slots.compactMap { fences[$0].timer }

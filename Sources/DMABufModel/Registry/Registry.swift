@@ -67,6 +67,10 @@ public struct Registry: Sendable {
     var bufferTokens = Links()
     var parentTokens = Links()
 
+    /// Until when attachments of before may say where they stand.
+    var settling: Slot?
+    var settlingEnd = Instant(nanoseconds: 0)
+
     var deadlines = Deadlines()
     /// When ``expire(at:into:)`` is due next; nil while nothing waits. As the last step left it.
     public private(set) var nextDeadline: Instant?
@@ -147,6 +151,7 @@ extension Registry {
         case .token(let slot): tokenExpired(slot)
         case .look(let slot): lookAgain(slot)
         case .absence(let slot): absenceEnded(slot)
+        case .settling: settlingEnded()
         }
     }
 

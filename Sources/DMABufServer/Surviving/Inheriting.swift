@@ -46,6 +46,7 @@ struct Beginning {
 extension RegistryServer {
     mutating func begin(with beginning: Beginning) {
         now = Instant(nanoseconds: Deadline.now().nanoseconds)
+        pages.giveStamps(from: firstNumber)
         if let failure = beginning.failure {
             log.error(
                 "there is no vault: what is registered will not survive this process",

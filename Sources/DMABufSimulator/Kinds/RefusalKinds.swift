@@ -8,8 +8,7 @@ extension Refusal {
         "notTheOwner", "tokenTooWide", "nameTaken", "bufferEnded", "quarantined", "revoked", "dead", "notInAccess",
         "malformed", "pinned", "moving", "notMoving", "notTheMover", "notOwed", "twoInQuarantine", "wrongSize",
         "sameMemory", "beingRevoked", "notReserved", "noSlots", "notLater", "tooLong", "timedOut", "locked",
-        "holdsLock", "lockEnded", "lockTimedOut", "overQuota", "tooMany",
-        "deniedByPolicy", "overCeiling",
+        "holdsLock", "lockEnded", "lockTimedOut", "overQuota", "tooMany", "deniedByPolicy", "overCeiling", "settling",
     ]
 
     /// Its place in ``kinds``.
@@ -53,6 +52,7 @@ extension Refusal {
         case .tooMany: 35
         case .deniedByPolicy: 36
         case .overCeiling: 37
+        case .settling: 38
         }
     }
 }

@@ -17,6 +17,7 @@ private enum Code: UInt16 {
     case deniedByPolicy = 17
     case bufferEnded = 20
     case quarantined = 21
+    case settling = 22
     case revoked = 30
     case dead = 31
     case notInAccess = 32
@@ -55,6 +56,7 @@ extension Refusal: WireValue {
         case .quarantined: self = .quarantined(suspects: try reader.readHolders())
         case .pinned: self = .pinned(by: try reader.readHolders())
         case .moving: self = .moving(until: try reader.read())
+        case .settling: self = .settling(until: try reader.read())
         case .notOwed: self = .notOwed(current: try reader.read())
         case .twoInQuarantine: self = .twoInQuarantine(suspects: try reader.readHolders())
         case .wrongSize: self = .wrongSize(expected: try reader.read())
@@ -116,6 +118,7 @@ extension Refusal: WireValue {
         case .deniedByPolicy: .deniedByPolicy
         case .bufferEnded: .bufferEnded
         case .quarantined: .quarantined
+        case .settling: .settling
         case .revoked: .revoked
         case .dead: .dead
         case .notInAccess: .notInAccess
@@ -154,7 +157,7 @@ extension Refusal: WireValue {
             writer.writeReserved(7)
         case .quarantined(let holders), .pinned(let holders), .twoInQuarantine(let holders):
             writer.write(holders: holders)
-        case .moving(let until), .beingRevoked(let until): writer.write(until)
+        case .moving(let until), .beingRevoked(let until), .settling(let until): writer.write(until)
         case .wrongSize(let size): writer.write(size)
         case .noSlots(let value), .deniedByPolicy(let value):
             writer.write(value)

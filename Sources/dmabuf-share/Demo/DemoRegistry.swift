@@ -23,7 +23,7 @@ struct DemoRegistry: ~Copyable {
         try Folder.create(folder)
         let socket = "\(folder)/registry.sock"
         let registry = try ChildProcess(
-            CommandWord.words([OwnProcess.executablePath, "serve", "--log", "error", "--socket", socket]),
+            CommandWord.words([OwnProcess.executablePath, "serve", "--no-vault", "--log", "error", "--socket", socket]),
             environment: OwnProcess.environment, descriptors: DescriptorList())
         mover = try Self.connect(to: socket)
         self.exporter = exporter

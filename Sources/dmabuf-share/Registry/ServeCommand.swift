@@ -40,6 +40,9 @@ struct ServeCommand: ParsableCommand {
 
     @OptionGroup var policy: PolicyOptions
 
+    @Flag(help: "Start no vault: what is registered ends with this process.")
+    var noVault = false
+
     @Flag(help: "Stop the registry that serves there, and then its vault: nothing survives.")
     var stop = false
 
@@ -81,11 +84,14 @@ struct ServeCommand: ParsableCommand {
             try? isBeginning ? notifier.reloading() : notifier.ready()
         }
         configuration.fit(openFiles: openFiles)
-        configuration.vault = listener.boundPath.map { path in
-            let vault = VaultPlace.beside(path)
-            let command = [OwnProcess.executablePath, "registry-vault", vault]
-            return VaultPlace(path: vault, command: CommandWord.words(command))
-        }
+        configuration.vault =
+            noVault
+            ? nil
+            : listener.boundPath.map { path in
+                let vault = VaultPlace.beside(path)
+                let command = [OwnProcess.executablePath, "registry-vault", vault]
+                return VaultPlace(path: vault, command: CommandWord.words(command))
+            }
         var server = try RegistryServer(listener, configuration, log: logger)
         try? notifier.ready()
         try server.serve()

@@ -20,6 +20,8 @@ extension Registry {
             throw .forbidden(missing: Rights.needed(for: access.subtracting(attachments[slot].terms.access)))
         }
         guard attachments[slot].revocation == nil else { throw .revoked }
+        try checkSettled(buffer, for: access, by: slot)
+        settle(slot)
         attachments[slot].accesses += 1
         return .done
     }

@@ -41,6 +41,7 @@ extension Registry {
 
     private func checkAttach(_ buffer: Slot, _ terms: AttachTerms, _ asker: Asker) throws(Refusal) {
         try checkNotSuspect(buffer, asker)
+        if terms.access.contains(.write) || terms.mobility == .pinned { try checkSettled(buffer) }
         let user = clients[asker.client].user
         try check(.attachments, 1, of: user)
         // Who keeps too much old memory from being freed gets nothing new.
@@ -81,6 +82,7 @@ extension Registry {
             return nil
         }
         attachments[slot].state = .ok
+        settle(slot)
         follow(slot)
         let generation = buffers[buffer].generation
         effects.append(.passDescriptor(buffers[buffer].id, generation, to: clients[asker.client].id, id))
@@ -109,6 +111,7 @@ extension Registry {
         deadlines.cancel(&attachments[slot].lease)
         clearPinned(slot)
         clearSuspect(slot)
+        settle(slot)
         buffers[buffer].reserved -= attachments[slot].reserved
         if attachments[slot].state != .dead { buffers[buffer].live -= 1 }
         if let token = attachments[slot].token { tokenAttachments.remove(slot, from: &tokens[token].attachments) }
@@ -135,6 +138,7 @@ extension Registry {
         let buffer = attachments[slot].buffer
         guard attachments[slot].rights.contains(.pin) else { throw .forbidden(missing: .pin) }
         if let move = buffers[buffer].move { throw .moving(until: move.until) }
+        try checkSettled(buffer)
         try checkCurrent(attachments[slot].generation, of: buffer)
         guard !attachments[slot].isPinned else { return .done }
         try check(.pinnedBytes, buffers[buffer].backing.byteCount, of: clients[asker.client].user)

@@ -13,6 +13,7 @@ extension Registry {
     ) {
         lastNumber = max(lastNumber, firstNumber)
         step(at: now, &effects) { registry in
+            if !durable.attachments.isEmpty { registry.startSettling() }
             for client in durable.clients { registry.restore(client) }
             for buffer in durable.buffers { registry.restore(buffer) }
             for token in durable.tokens { registry.restore(token) }
@@ -88,6 +89,7 @@ extension Registry {
         }
         if old.state != .dead { buffers[buffer].live += 1 }
         charge(.attachments, 1, to: clients[client].user)
+        unsettle(slot)
         if old.isPinned, old.state == .ok, old.generation == buffers[buffer].generation { setPinned(slot) }
         if let end = old.end, old.state != .dead { startLease(of: slot, until: end) }
         lastNumber = max(lastNumber, old.id.rawValue)

@@ -106,8 +106,12 @@ extension Registry {
     mutating func wait(_ id: AttachmentID, _ usage: Usage, _ within: Interval, _ asker: Asker) throws(Refusal)
         -> Answer?
     {
-        let buffer = attachments[try findUsable(id, asker)].buffer
+        let attachment = try findUsable(id, asker)
+        let buffer = attachments[attachment].buffer
         guard within <= limits.longestWait else { throw .tooLong(limit: limits.longestWait) }
+        // Who waits is not inside an access; of others nobody knows yet which fences are pending.
+        settle(attachment)
+        try checkSettled(buffer)
         let summary = summary(of: buffer, usage)
         guard summary.pending > 0 else { return .waited(summary.status) }
         try checkWaits(asker)

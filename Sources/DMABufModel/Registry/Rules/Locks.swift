@@ -18,6 +18,7 @@ extension Registry {
         for id in ids {
             let buffer = try findBuffer(id, needing: .fence, asker).buffer
             try checkNotSuspect(buffer, asker)
+            try checkSettled(buffer)
             guard !wanted.contains(buffer) else { throw .malformed }
             wanted.append(buffer)
         }

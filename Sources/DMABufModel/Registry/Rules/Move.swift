@@ -53,6 +53,7 @@ extension Registry {
 
     private func checkMovable(_ buffer: Slot, _ asker: Asker) throws(Refusal) {
         try checkNotSuspect(buffer, asker)
+        try checkSettled(buffer)
         if buffers[buffer].pinned > 0 {
             throw .pinned(by: holders(of: buffer, asSeenBy: asker.client) { $0.isPinned })
         }

@@ -42,7 +42,7 @@ extension Registry {
     mutating func publish(_ buffer: Slot, renewing: Bool = false) {
         guard buffers[buffer].isPublished else { return }
         let published = Published(
-            isMoving: buffers[buffer].move != nil, hasFences: buffers[buffer].fences.count > 0, isRenewed: renewing)
+            isMoving: buffers[buffer].move != nil, hasFences: mayHaveFences(buffer), isRenewed: renewing)
         effects.append(.publish(buffers[buffer].id, published))
     }
 
@@ -85,6 +85,11 @@ extension Registry {
     public func isAttached(_ id: AttachmentID) -> Bool { attachmentSlots[id] != nil }
 
     public func hasPendingFences(_ id: BufferID) -> Bool {
-        bufferSlots[id].map { buffers[$0].fences.count > 0 } ?? false
+        bufferSlots[id].map { mayHaveFences($0) } ?? false
+    }
+
+    /// Fences of before a restart that are not promised again yet count, too: who looks for itself asks, and is told.
+    private func mayHaveFences(_ buffer: Slot) -> Bool {
+        buffers[buffer].fences.count > 0 || buffers[buffer].unsettled > 0
     }
 }

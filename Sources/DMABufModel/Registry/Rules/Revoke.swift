@@ -103,6 +103,7 @@ extension Registry {
         attachments[slot].isBarred = true
         changed(.attachment(attachments[slot].id))
         loseAccesses(slot)
+        settle(slot)
         clearPinned(slot)
         // What may come back comes back with its lease.
         if state == .dead { deadlines.cancel(&attachments[slot].lease) }

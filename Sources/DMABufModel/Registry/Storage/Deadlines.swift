@@ -13,6 +13,7 @@ struct Deadlines: Sendable {
         case token(Slot)
         case look(Slot)
         case absence(Slot)
+        case settling
     }
 
     private struct Timer: Sendable {

@@ -49,6 +49,8 @@ struct Buffer: Sendable {
     var attachments = Chain()
     /// Attachments that are not DEAD.
     var live = 0
+    /// Attachments of before a restart that have not said where they stand.
+    var unsettled = 0
     var pinned = 0
     var move: Move?
     var fences = Chain()
@@ -76,6 +78,8 @@ struct Attachment: Sendable {
     /// The generation whose descriptor it was passed last.
     var generation: Generation
     var state = AttachmentState.ok
+    /// It was there before a restart, and has not said where it stands.
+    var isUnsettled = false
     /// Revoked by someone, so only `restore` brings it back; else mapping again does.
     var isBarred = false
     /// Its lease or token has ended: whatever revokes it, it is DEAD.

@@ -22,6 +22,8 @@ public enum Refusal: Error, Hashable, Sendable {
 
     // Lifetime.
     case bufferEnded
+    /// After a restart: not everyone who was attached has said where it stands.
+    case settling(until: Instant)
     case quarantined(suspects: [Holder])
 
     // Attach.
