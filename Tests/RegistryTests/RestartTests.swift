@@ -134,6 +134,7 @@ struct RestartTests {
         let attached = Atomic(0)
         let restarts = Atomic(0)
         let problems = Mutex<[String]>([])
+        let registered = Mutex<Set<BufferID>>([])
         func note(_ problem: String) { problems.withLock { $0.append(problem) } }
     }
 
@@ -170,6 +171,40 @@ struct RestartTests {
         } catch { tally.note("client \(number): \(error)") }
     }
 
+    /// Registers, until told to stop: what was answered has to be there for good.
+    private static func register(_ path: String, _ tally: Tally) {
+        do {
+            var client = try RegistryConnection(at: path, until: limit)
+            let buffer = try memory()
+            while !tally.isOver.load(ordering: .relaxed) {
+                do throws(RegistryError) {
+                    let id = try client.register(buffer, kept: .registry, until: limit).0
+                    tally.registered.withLock { _ = $0.insert(id) }
+                } catch {
+                    guard case .restarted = error else { throw error }
+                }
+                Clock.sleep(.milliseconds(1))
+            }
+        } catch { tally.note("who registers: \(error)") }
+    }
+
+    @Test("tasks go on with the next registry, too")
+    func tasks() async throws {
+        var registry = try RunningRegistry()
+        let client = try RegistryClient(at: registry.socket, until: Self.limit)
+        let (id, generation) = try await client.register(
+            try Self.memory(), kept: .owner, name: "frame", until: Self.limit)
+        for _ in 0..<3 {
+            try registry.restart()
+            let found = try await client.ask(.lookup("frame", uid: nil), until: Self.limit)
+            #expect(found == .found(id, generation))
+            let attached = try await client.attach(id, AttachTerms(.read), until: Self.limit)
+            #expect(attached.generation == generation)
+        }
+        client.close()
+        #expect(try registry.stop().status == 0)
+    }
+
     @Test("nothing that was registered is lost, however often it is killed under load")
     func underLoad() throws {
         var registry = try RunningRegistry()
@@ -185,6 +220,7 @@ struct RestartTests {
             tally.isOver.store(true, ordering: .relaxed)
             loops.removeAll()
         }
+        loops.append(try Loop { Self.register(path, tally) })
         for number in 0..<4 { loops.append(try Loop { Self.work(number, path, names, tally) }) }
         for round in 0..<(5 + KilledTests.rounds) {
             Clock.sleep(.milliseconds(60))
@@ -198,6 +234,11 @@ struct RestartTests {
         loops.removeAll()
         #expect(tally.problems.withLock { $0 } == [])
         #expect(tally.attached.load(ordering: .relaxed) > 100)
+        let answered = tally.registered.withLock { $0 }
+        let surplus = try Self.all(&owner).subtracting(kept)
+        // One more than was answered each time, at most: registered, and killed before the answer.
+        #expect(surplus.isSuperset(of: answered) && !answered.isEmpty)
+        for id in surplus { _ = try? owner.ask(.withdraw(id), until: Self.limit) }
         // Their ends are seen; nothing of theirs stays with the registry or its vault.
         let deadline = Self.limit
         while try Self.all(&owner) != kept, !deadline.hasPassed { Clock.sleep(.milliseconds(20)) }

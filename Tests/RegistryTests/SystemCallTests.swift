@@ -77,7 +77,8 @@ private struct TracedRegistry: ~Copyable {
                 "strace", "-f", "-qq", "-o", "\(folder)/trace", Tool.path, "serve", "--no-vault", "--socket",
                 socket,
             ])
-        try wait { FileType(at: socket) == .socket }
+        // The file is there before anybody listens on it.
+        try wait { (try? UnixSocket.connect(to: socket, until: .after(.seconds(1)))) != nil }
         self.folder = folder
         self.socket = socket
         self.tracer = tracer

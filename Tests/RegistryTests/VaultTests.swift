@@ -108,6 +108,25 @@ struct VaultTests {
         return Folder.names("/proc/\(process)/fd").count
     }
 
+    @Test("a journal that was torn counts as far as it is good, and the registry says so")
+    func torn() throws {
+        var registry = try RunningRegistry()
+        var owner = try HandClient(at: registry.socket)
+        let first = try owner.register(kept: .registry, name: "first")
+        let folder = "/proc/\(try registry.vaultProcess())/fd"
+        let name = Folder.names(folder).first { name in
+            String(decoding: (try? Sysfs.link("\(folder)/\(name)")) ?? [], as: UTF8.self).contains("journal")
+        }
+        let journal = try Descriptor.open("\(folder)/\(try #require(name))")
+        let good = Int(try journal.status().byteCount)
+        _ = try owner.register(kept: .registry, name: "second")
+        try registry.restart { try journal.writeAll([0xff, 0xff], at: good + 20) }
+        var client = try HandClient(at: registry.socket)
+        #expect(try client.ask(.lookup("first", uid: nil)) == .found(first, .first))
+        #expect(try client.ask(.lookup("second", uid: nil)) == .refused(.noSuchBuffer))
+        #expect(try registry.stop().errors.contains("the journal was torn"))
+    }
+
     private func expectVault(_ registry: borrowing RunningRegistry, _ count: Int) {
         let found = Self.vaultDescriptors(registry)
         #expect(found == count)

@@ -37,12 +37,13 @@ public struct RunningRegistry: ~Copyable {
     }
 
     /// Kills it, and has another take its place at the same socket.
-    public mutating func restart(after pause: Duration = .zero) throws {
+    public mutating func restart(after pause: Duration = .zero, _ meanwhile: () throws -> Void = {}) throws {
         var killed = try Running(["true"])
         swap(&daemon, &killed)
         try killed.send(.kill)
         _ = try killed.finish()
         Clock.sleep(pause)
+        try meanwhile()
         daemon = try Self.serve(command, socket)
     }
 

@@ -18,27 +18,53 @@ final class Exchange: Sendable {
         let answer: CheckedContinuation<Result<Reply, RegistryError>, Never>
     }
 
+    /// In a place that a task can hold while the thread goes on with another.
+    private final class Link: Sendable {
+        let socket: UnixSocket
+        init(_ socket: consuming UnixSocket) { self.socket = socket }
+    }
+
     private struct State {
+        var link: Link
+        var secret: Secret
         var lastSerial: UInt64 = 1 << 32  // above those that the connection has used before
         var waiting: [UInt64: Waiting] = [:]
         var end: RegistryError?
+        /// How many registries have been found after the first, and who waits for the next.
+        var epoch = 0
+        var parked: [(deadline: Deadline, task: CheckedContinuation<Void, Never>)] = []
         var firstDeadline: Deadline { waiting.values.lazy.map(\.deadline).min() ?? Deadline(nanoseconds: .max) }
+
+        init(_ link: Link, _ secret: Secret) {
+            self.link = link
+            self.secret = secret
+        }
     }
 
-    private let state = Mutex(State())
+    private let state: Mutex<State>
+    private let client: ClientID
+    /// Where the next registry is looked for, and for how long.
+    private let path: String?
+    private let patience: Duration
     private let imports = Mutex(ImportCache())
-    private let socket: UnixSocket
     /// Raised when the thread has to look up: an earlier deadline, or the end.
     private let attention: EventFD
     private let poller: Poller
     private let notices: AsyncStream<Notice>.Continuation
 
-    init(_ socket: consuming UnixSocket, _ notices: AsyncStream<Notice>.Continuation) throws(Errno) {
+    init(
+        _ connection: consuming RegistryConnection, _ notices: AsyncStream<Notice>.Continuation
+    ) throws(Errno) {
         let attention = try EventFD()
         let poller = try Poller()
-        try poller.add(socket.descriptor, token: 0)
+        path = connection.path
+        patience = connection.patience
+        client = connection.joined.client
+        let secret = connection.joined.secret
+        let link = Link(connection.intoSocket())
+        try poller.add(link.socket.descriptor, token: 0)
         try poller.add(attention.descriptor, token: 1)
-        self.socket = socket
+        state = Mutex(State(link, secret))
         self.attention = attention
         self.poller = poller
         self.notices = notices
@@ -51,25 +77,40 @@ final class Exchange: Sendable {
             return Array(state.waiting.values)
         }
         for one in waiting { one.answer.resume(returning: .failure(error)) }
+        unpark()
         notices.finish()
         try? attention.signal()
     }
 
-    /// Sends, and waits for the answer of that number. A refusal is thrown; so is the end of the task, as a deadline.
+    /// Sends, and waits for the answer of that number. A refusal is thrown; so is the end of the task, as a deadline. What
+    /// does no harm if it is asked twice is asked again after a restart of the registry.
     func ask(
         _ message: Message, _ descriptors: consuming DescriptorList, until deadline: Deadline
     ) async throws(RegistryError) -> Reply {
+        let sent = Sent(descriptors)
+        while true {
+            let epoch = state.withLock { $0.epoch }
+            let result = await askOnce(message, sent, until: deadline)
+            if case .failure(.restarted) = result, message.mayBeAskedAgain, !deadline.hasPassed, !Task.isCancelled {
+                await waitForNext(after: epoch, until: deadline)
+                continue
+            }
+            return try result.get().checked()
+        }
+    }
+
+    private func askOnce(_ message: Message, _ sent: Sent, until deadline: Deadline) async -> Result<
+        Reply, RegistryError
+    > {
         let serial = nextSerial()
         let bytes = Envelope(serial: serial, message).encoded()
-        let sent = Sent(descriptors)
-        let result = await withTaskCancellationHandler {
+        return await withTaskCancellationHandler {
             await withCheckedContinuation { answer in
                 begin(serial, Waiting(deadline: deadline, answer: answer), bytes, sent)
             }
         } onCancel: {
             giveUp(serial)
         }
-        return try result.get().checked()
     }
 
     /// A request that is answered with memory.
@@ -81,7 +122,7 @@ final class Exchange: Sendable {
     func tell(_ request: Request) {
         guard state.withLock({ $0.end }) == nil else { return }
         let bytes = Envelope(serial: nextSerial(), .request(request)).encoded()
-        try? socket.send(bytes, with: DescriptorList(), until: .after(.milliseconds(100)))
+        try? state.withLock { $0.link }.socket.send(bytes, with: DescriptorList(), until: .after(.milliseconds(100)))
     }
 
     private func nextSerial() -> UInt64 {
@@ -93,21 +134,28 @@ final class Exchange: Sendable {
 
     /// Noted first, for the answer may come before the send returns.
     private func begin(_ serial: UInt64, _ waiting: Waiting, _ bytes: [UInt8], _ sent: Sent) {
-        let (end, isFirst) = state.withLock { state -> (RegistryError?, Bool) in
-            if let end = state.end { return (end, false) }
+        let (end, isFirst, link) = state.withLock { state -> (RegistryError?, Bool, Link) in
+            if let end = state.end { return (end, false, state.link) }
             let isFirst = waiting.deadline < state.firstDeadline
             state.waiting[serial] = waiting
-            return (nil, isFirst)
+            return (nil, isFirst, state.link)
         }
         if let end { return waiting.answer.resume(returning: .failure(end)) }
         // A cancellation that came before the request was noted has found nothing.
         if Task.isCancelled { return giveUp(serial) }
         do throws(Errno) {
             // The answer wakes the reader; a socket that is full is a registry that does not read, which is waited for briefly.
-            try socket.send(bytes, with: sent.descriptors, until: min(waiting.deadline, .after(.milliseconds(100))))
+            try link.socket.send(
+                bytes, with: sent.descriptors, until: min(waiting.deadline, .after(.milliseconds(100))))
             if isFirst { try attention.signal() }
         } catch {
-            resume(serial, .failure(.connection(error == .timedOut ? .deadline : .system(error))))
+            switch error {
+            case .timedOut: resume(serial, .failure(.connection(.deadline)))
+            // The thread sees the end, too, and whether another registry comes.
+            case .brokenPipe, .connectionReset:
+                resume(serial, .failure(path == nil ? .connection(.closed) : .restarted))
+            default: resume(serial, .failure(.connection(.system(error))))
+            }
         }
     }
 
@@ -132,12 +180,66 @@ final class Exchange: Sendable {
             if token == 0 { receive(&buffer) }
             endLate()
         }
-        socket.shutdown()
+        state.withLock { $0.link }.socket.shutdown()
+    }
+
+    /// Whether another registry has taken the place of the one that is gone, and knows this client.
+    private func comeBack() -> Bool {
+        guard let path, patience > .zero else { return false }
+        let (old, secret, waiting) = state.withLock { state -> (Link, Secret, [Waiting]) in
+            defer { state.waiting = [:] }
+            return (state.link, state.secret, Array(state.waiting.values))
+        }
+        try? poller.remove(old.socket.descriptor)
+        for one in waiting { one.answer.resume(returning: .failure(.restarted)) }
+        let end = Deadline.after(patience)
+        while !end.hasPassed, state.withLock({ $0.end }) == nil {
+            do throws(RegistryError) {
+                let next = try Joining(path, .registry, secret, until: end)
+                guard next.joined.client == client else { return false }
+                let secret = next.joined.secret
+                let link = Link(next.intoConnection().intoSocket())
+                do throws(Errno) { try poller.add(link.socket.descriptor, token: 0) } catch { return false }
+                state.withLock { state in
+                    (state.link, state.secret) = (link, secret)
+                    state.epoch += 1
+                }
+                unpark()
+                return true
+            } catch {
+                guard error.isOfAnEnd else { return false }
+                let now = Deadline.now()
+                unpark { $0 <= now }
+                Clock.sleep(RegistryConnection.pause)
+            }
+        }
+        return false
+    }
+
+    /// Until there is another registry than that of `epoch`, or there will be none.
+    private func waitForNext(after epoch: Int, until deadline: Deadline) async {
+        await withCheckedContinuation { task in
+            let isOver = state.withLock { state -> Bool in
+                if state.epoch != epoch || state.end != nil { return true }
+                state.parked.append((deadline, task))
+                return false
+            }
+            if isOver { task.resume() }
+        }
+    }
+
+    private func unpark(_ isMeant: @Sendable (Deadline) -> Bool = { _ in true }) {
+        let meant = state.withLock { state in
+            defer { state.parked.removeAll { isMeant($0.deadline) } }
+            return state.parked.filter { isMeant($0.deadline) }
+        }
+        for one in meant { one.task.resume() }
     }
 
     private func receive(_ buffer: inout [UInt8]) {
+        let link = state.withLock { $0.link }
         do throws(ReceiveError) {
-            guard let received = try socket.tryReceive(into: &buffer) else { return }
+            guard let received = try link.socket.tryReceive(into: &buffer) else { return }
             let count = received.byteCount
             let reply = Sent(received.descriptors)
             let envelope: Envelope
@@ -154,7 +256,7 @@ final class Exchange: Sendable {
             }
         } catch {
             switch error {
-            case .closed: end()
+            case .closed, .system(.connectionReset): if !comeBack() { end() }
             case .system(let error): end(.connection(.system(error)))
             case .truncatedBytes:
                 end(.connection(.wire(.tooLong(limit: Wire.messageLimit, has: Wire.messageLimit + 1))))

@@ -12,6 +12,10 @@ import SystemPackage
 ///
 /// A thread of its own reads; tasks send. Its end (or ``close()``) is this client's death: attachments end, locks are
 /// released, moves are aborted. Everything that is still awaited then throws.
+///
+/// If the registry dies it goes on with the next one at the same socket, as ``RegistryConnection`` does, and for as long as
+/// that one's patience: what was awaited is asked again where that does no harm, and else throws
+/// ``RegistryError/restarted``.
 public final class RegistryClient: Sendable {
     public let joined: Joined
     /// In order, each once. Who leaves thousands unread loses the connection, as with the registry itself. The end of the
@@ -35,7 +39,7 @@ public final class RegistryClient: Sendable {
         let (stream, continuation) = AsyncStream.makeStream(of: Notice.self, bufferingPolicy: .bufferingOldest(8192))
         for notice in connection.keptNotices { continuation.yield(notice) }
         do throws(Errno) {
-            let exchange = try Exchange(connection.intoSocket(), continuation)
+            let exchange = try Exchange(connection, continuation)
             reader = try WorkerThread(named: "registry") { exchange.read() }
             self.exchange = exchange
         } catch { throw .local(.system("start a reader", error)) }
