@@ -55,6 +55,8 @@ public struct RegistryServer: ~Copyable {
     var secrets: [ClientID: SecretHash] = [:]
     var absent: [SecretHash: ClientID] = [:]
     let firstNumber: UInt64
+    /// Another is about to take its place.
+    var isYielding = false
     let run = UInt64.random(in: 1 ... .max)
 
     /// What came with the request that is being decided.
@@ -159,6 +161,7 @@ public struct RegistryServer: ~Copyable {
 
     /// Everyone is told, so that they come back to whoever serves next.
     private mutating func leave() {
+        if isYielding { return log.info("another registry takes over", metadata: ["clients": "\(clients.count)"]) }
         log.info("stopping", metadata: ["clients": "\(clients.count)"])
         for client in clients.all { part(client, .leaving, "the registry stops") }
         leaveVault()

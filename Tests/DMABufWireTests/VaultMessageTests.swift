@@ -10,7 +10,7 @@ struct VaultMessageTests {
     private static let all: [VaultMessage] = [
         .adopt, .end, .stop, .memory(BufferID(high: 1, low: 2), Generation(3), count: 1),
         .memory(BufferID(high: .max, low: 0), Generation(.max), count: 4), .journal,
-        .drop(BufferID(high: 1, low: 2), Generation(3)), .complete, .busy, .leave,
+        .drop(BufferID(high: 1, low: 2), Generation(3)), .complete, .busy, .leave, .replace, .yield,
     ]
 
     private func decoded(_ bytes: [UInt8], _ count: Int) -> VaultMessage? {

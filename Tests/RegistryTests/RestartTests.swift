@@ -212,6 +212,22 @@ struct RestartTests {
         #expect(try registry.stop().status == 0)
     }
 
+    @Test("one that is told to makes room for another, and no client is sent away")
+    func replaced() throws {
+        var registry = try RunningRegistry()
+        var owner = try RegistryConnection(at: registry.socket, until: Self.limit)
+        let (id, generation) = try owner.register(try Self.memory(), kept: .owner, name: "frame", until: Self.limit)
+        for _ in 0..<3 {
+            let run = owner.joined.run
+            let replaced = try registry.replace()
+            #expect(
+                replaced.status == 0 && replaced.errors.contains("another registry takes over"), "\(replaced.errors)")
+            #expect(try owner.ask(.lookup("frame", uid: nil), until: Self.limit) == .found(id, generation))
+            #expect(owner.joined.run != run)
+        }
+        #expect(try registry.stop().status == 0)
+    }
+
     @Test("nothing that was registered is lost, however often it is killed under load")
     func underLoad() throws {
         var registry = try RunningRegistry()

@@ -47,6 +47,13 @@ public struct RunningRegistry: ~Copyable {
         daemon = try Self.serve(command, socket)
     }
 
+    /// Has another take its place, which it makes room for.
+    public mutating func replace() throws -> Run {
+        var old = try Running(command + ["--replace"])
+        swap(&daemon, &old)
+        return try old.finish()
+    }
+
     /// Its vault's process, by what it was started as.
     public borrowing func vaultProcess() throws -> Int32 {
         let command = "registry-vault\0\(socket).vault\0"

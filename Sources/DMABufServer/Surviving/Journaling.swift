@@ -108,6 +108,9 @@ extension RegistryServer {
     mutating func hearVault() -> Bool {
         switch vault?.hear() {
         case .leave: return false
+        case .yield:
+            isYielding = true
+            return false
         case .lost: loseVault("it has ended")
         case .nothing, nil: break
         }

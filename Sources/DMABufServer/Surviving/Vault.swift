@@ -45,6 +45,7 @@ public struct Vault: ~Copyable {
         let process: PidFD
         let end: Deadline
         var wantsStop = false
+        var wantsPlace = false
 
         init(_ number: UInt64, _ socket: consuming UnixSocket, _ process: consuming PidFD) {
             self.number = number
@@ -71,7 +72,7 @@ public struct Vault: ~Copyable {
         while !isOver {
             let token = try poller.next(until: nextLook)
             if let token { serve(token) }
-            callers.removeAll { $0.end.hasPassed && !$0.wantsStop }
+            for caller in callers where caller.end.hasPassed && !caller.wantsStop { drop(caller) }
             if registry == nil, isStopping || end.hasPassed || !listener.isInPlace { isOver = true }
         }
     }
@@ -139,7 +140,18 @@ public struct Vault: ~Copyable {
             caller.wantsStop = true
             isStopping = true
             if let registry, !say(.leave, to: registry) { drop(registry) }
+        case .replace:
+            caller.wantsPlace = true
+            if let registry { if !say(.yield, to: registry) { drop(registry) } } else { tellGone() }
         default: drop(caller)
+        }
+    }
+
+    /// Those who want the registry's place.
+    private mutating func tellGone() {
+        for caller in callers where caller.wantsPlace {
+            _ = say(.complete, to: caller)
+            drop(caller)
         }
     }
 
@@ -163,6 +175,7 @@ public struct Vault: ~Copyable {
         guard caller === registry else { return }
         registry = nil
         end = .after(patience)
+        tellGone()
     }
 
     // MARK: Telling
@@ -215,9 +228,18 @@ extension Vault {
     ///
     /// `connectionRefused` and `noSuchFileOrDirectory` where there is no vault, `notPermitted` where it is another user's.
     public static func stop(at path: String, until deadline: Deadline) throws(Errno) {
+        try ask(.stop, at: path, until: deadline)
+    }
+
+    /// Has the registry make room, without its end being told to anybody; returns once it has gone. Errors as above.
+    public static func replace(at path: String, until deadline: Deadline) throws(Errno) {
+        try ask(.replace, at: path, until: deadline)
+    }
+
+    private static func ask(_ message: VaultMessage, at path: String, until deadline: Deadline) throws(Errno) {
         let socket = try UnixSocket.connect(to: path, until: deadline)
         guard try [0, OwnProcess.userID].contains(socket.peer.user) else { throw .notPermitted }
-        try socket.send(VaultMessage.stop.encoded, with: DescriptorList(), until: deadline)
+        try socket.send(message.encoded, with: DescriptorList(), until: deadline)
         var incoming = [UInt8](repeating: 0, count: VaultMessage.byteCount)
         do throws(ReceiveError) { _ = try socket.receive(into: &incoming, until: deadline) } catch {
             if case .system(.timedOut) = error { throw .timedOut }

@@ -201,7 +201,7 @@ final class VaultLink {
     // MARK: Hearing
 
     /// What the vault has to say: that both are to stop, or, by its end, that it is lost.
-    enum Word { case leave, lost, nothing }
+    enum Word { case leave, yield, lost, nothing }
 
     func hear() -> Word {
         var incoming = [UInt8](repeating: 0, count: VaultMessage.byteCount)
@@ -210,7 +210,11 @@ final class VaultLink {
             let message = try? VaultMessage(
                 decoding: incoming.span.extracting(first: received.byteCount),
                 descriptorCount: received.descriptors.count)
-            return message == .leave ? .leave : .lost
+            switch message {
+            case .leave: return .leave
+            case .yield: return .yield
+            default: return .lost
+            }
         } catch { return .lost }
     }
 

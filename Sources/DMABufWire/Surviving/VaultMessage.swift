@@ -15,6 +15,8 @@ public enum VaultMessage: Equatable, Sendable {
     case end
     /// The first word of who wants both to stop: first the registry, then the vault.
     case stop
+    /// The first word of who wants to take the registry's place. Answered by ``complete`` once that has gone.
+    case replace
 
     // Both ways: to be held, and what is held.
     /// The memories of one generation.
@@ -30,6 +32,8 @@ public enum VaultMessage: Equatable, Sendable {
     case busy
     /// Somebody wants both to stop.
     case leave
+    /// Another is about to take its place: it goes without a word, as if it had died.
+    case yield
 }
 
 extension VaultMessage {
@@ -39,7 +43,7 @@ extension VaultMessage {
 
     private enum Kind: UInt16 {
         case adopt = 1
-        case end, stop, memory, journal, drop, complete, busy, leave
+        case end, stop, memory, journal, drop, complete, busy, leave, replace, yield
     }
 
     /// How many descriptors come with it: exactly these.
@@ -62,6 +66,8 @@ extension VaultMessage {
         case .complete: .complete
         case .busy: .busy
         case .leave: .leave
+        case .replace: .replace
+        case .yield: .yield
         }
     }
 
@@ -117,6 +123,8 @@ extension VaultMessage {
         case .journal: return .journal
         case .complete: return .complete
         case .busy: return .busy
+        case .replace: return .replace
+        case .yield: return .yield
         default: return .leave
         }
     }

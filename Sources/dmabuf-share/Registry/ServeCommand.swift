@@ -43,6 +43,9 @@ struct ServeCommand: ParsableCommand {
     @Flag(help: "Start no vault: what is registered ends with this process.")
     var noVault = false
 
+    @Flag(help: "Take the place of the registry that serves there; its clients go on with this one.")
+    var replace = false
+
     @Flag(help: "Stop the registry that serves there, and then its vault: nothing survives.")
     var stop = false
 
@@ -116,7 +119,11 @@ struct ServeCommand: ParsableCommand {
 
     private func listen() throws(Errno) -> UnixListener {
         var passed = try ServiceDescriptors.take()
-        if let descriptor = passed.descriptors.takeFirst() { return try UnixListener(adopting: descriptor) }
+        if let descriptor = passed.descriptors.takeFirst() {
+            let listener = try UnixListener(adopting: descriptor)
+            if replace, let path = listener.boundPath { try makeRoom(at: path) }
+            return listener
+        }
         guard let path = socket ?? RegistryAddress.standard else {
             note("no place for a socket: $XDG_RUNTIME_DIR is not set; name one with --socket PATH")
             throw .invalidArgument
@@ -127,7 +134,17 @@ struct ServeCommand: ParsableCommand {
                 guard error == .fileExists else { throw error }
             }
         }
+        if replace { try makeRoom(at: path) }
         return try UnixListener(claiming: path, mode: mode.value, until: .after(.seconds(5)))
+    }
+
+    /// Where nobody serves there is room.
+    private func makeRoom(at path: String) throws(Errno) {
+        do throws(Errno) {
+            try Vault.replace(at: VaultPlace.beside(path), until: .after(.seconds(10)))
+        } catch {
+            guard error == .connectionRefused || error == .noSuchFileOrDirectory else { throw error }
+        }
     }
 
     private func raiseOpenFiles() throws(Errno) -> UInt64 {
