@@ -123,7 +123,9 @@ extension RegistryServer {
         guard let command = configuration.workerCommand else {
             throw DMABufError(.unsupported, "this registry makes no buffers")
         }
-        guard workers.hasRoom(for: user) else { throw DMABufError(.failed, "too many buffers are being made; try again") }
+        guard workers.hasRoom(for: user) else {
+            throw DMABufError(.failed, "too many buffers are being made; try again")
+        }
         do throws(Errno) {
             let worker = try WorkerProcess(
                 workers.nextNumber(), command, purpose, order, from: source, for: user, until: end)

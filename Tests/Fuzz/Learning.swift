@@ -24,7 +24,7 @@ extension World {
             case .watchFence(let fence): fences.append(fence)
             case .verifyRelease(let buffer, let generation): looks.append((buffer, generation))
             case .disconnect(let client, _): clients[place(of: client)] = ClientID(0)
-            case .dropFence, .importFence, .startCopy, .cancelCopy, .release: break
+            case .dropFence, .importFence, .startCopy, .cancelCopy, .release, .publish, .kill: break
             }
         }
         effects.removeAll()

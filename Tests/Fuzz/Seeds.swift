@@ -98,7 +98,7 @@ private func seed(of scenario: Scenario) -> SeedBytes {
             }
         case .request(let client, _, let request): seed.message(message(request), from: places[client] ?? 0)
         case .observe(let observation): observe(observation, places, &seed)
-        case .expire, .restart, .comeBack: seed.step(.time, 0, [0, 0])
+        case .expire, .restart, .comeBack, .impose: seed.step(.time, 0, [0, 0])
         }
     }
     return seed
@@ -121,6 +121,8 @@ private func observe(_ observation: Observation, _ places: [ClientID: Int], _ se
         seed.step(.copy, 0, [UInt8(clamping: buffer.low), UInt8(clamping: generation.rawValue), 0])
     case .copyFailed(let buffer, let generation):
         seed.step(.copy, 0, [UInt8(clamping: buffer.low), UInt8(clamping: generation.rawValue), 3])
+    // The pages are no message, and no datagram speaks of them.
+    case .accesses: break
     case .fenceEnded(let fence, let end): seed.step(.fence, 0, [UInt8(clamping: fence.rawValue), end == .ok ? 0 : 200])
     }
 }
