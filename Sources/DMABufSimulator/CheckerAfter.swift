@@ -12,6 +12,7 @@ extension Checker {
         try checkLeaving()
         try checkReleasesTold()
         try checkSuspects()
+        freeSuspects()
         try checkMovesTold()
         try checkFencesOfTheDead()
         try checkPages()

@@ -85,6 +85,15 @@ extension Checker {
         }
     }
 
+    /// A lock of several goes on over the others, also when nobody is attached who would be told.
+    mutating func freeSuspects() {
+        for id in suspects.map({ world.buffers[$0].id }) {
+            for index in world.locks.indices where world.locks[index].buffers.count > 1 {
+                world.locks[index].buffers.removeAll { $0 == id }
+            }
+        }
+    }
+
     /// A ticket that nothing stands before is granted in the step that made it so.
     func checkLocksGranted() throws(Violation) {
         for peer in world.peers where peer.isAlive {
