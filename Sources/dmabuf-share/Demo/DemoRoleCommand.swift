@@ -39,6 +39,8 @@ struct DemoRoleCommand: ParsableCommand {
 
     private func share(_ channel: borrowing DemoChannel) throws {
         var connection = try RegistryConnection(at: registry, until: .after(DemoChannel.patience))
+        // The registry is killed at the end, and no other comes.
+        connection.patience = .zero
         if role == .owner {
             try DemoOwner.run(channel, &connection, exporter: exporter)
         } else {
