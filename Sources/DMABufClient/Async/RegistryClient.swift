@@ -37,7 +37,7 @@ public final class RegistryClient: Sendable {
     public init(_ connection: consuming RegistryConnection) throws(RegistryError) {
         joined = connection.joined
         let (stream, continuation) = AsyncStream.makeStream(of: Notice.self, bufferingPolicy: .bufferingOldest(8192))
-        for notice in connection.keptNotices { continuation.yield(notice) }
+        for notice in connection.notices { continuation.yield(notice) }
         do throws(Errno) {
             let exchange = try Exchange(connection, continuation)
             reader = try WorkerThread(named: "registry") { exchange.read() }

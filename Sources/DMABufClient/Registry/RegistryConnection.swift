@@ -16,8 +16,8 @@ public struct RegistryConnection: ~Copyable {
     /// How many notices are kept.
     public static var noticeLimit: Int { 8192 }
 
-    private var connection: Connection
-    private var notices: [Notice] = []
+    var connection: Connection
+    var notices: [Notice] = []
     /// nil where the registry has none for this client: every access is begun and ended by message.
     var pages: ClientPages?
     var imports = ImportCache()
@@ -71,9 +71,6 @@ public struct RegistryConnection: ~Copyable {
         givenUp = []
         return before
     }
-
-    /// The notices that came while an answer was awaited.
-    var keptNotices: [Notice] { notices }
 
     /// The socket, for whoever goes on in another way.
     consuming func intoSocket() -> UnixSocket { connection.intoSocket() }
@@ -177,102 +174,6 @@ public struct RegistryConnection: ~Copyable {
         let reply = try exchange(message, try duplicates(of: memory), until: deadline)
         guard case .answer(.done) = reply.envelope.message else { throw unexpected(reply.envelope) }
     }
-
-    // MARK: Hearing
-
-    /// What the registry says unasked; nil at the deadline.
-    public mutating func nextNotice(until deadline: Deadline) throws(RegistryError) -> Notice? {
-        try nextNotice(until: deadline, comingBackUntil: deadline)
-    }
-
-    private mutating func nextNotice(
-        until deadline: Deadline, comingBackUntil end: Deadline
-    ) throws(RegistryError) -> Notice? {
-        if !notices.isEmpty { return notices.removeFirst() }
-        do throws(ConnectionError) {
-            while true {
-                let incoming = try receiveNext(until: deadline, comingBackUntil: end)
-                if case .notice(let notice) = incoming.envelope.message {
-                    pages?.note(notice)
-                    if case .released = notice { Failpoint.reach(.after, .release) }
-                    return notice
-                }
-                if abandon(incoming.envelope) { continue }
-                throw connection.end(.unexpected, .unexpected("an answer that nobody waits for"))
-            }
-        } catch {
-            if error == .deadline { return nil }
-            throw .connection(error)
-        }
-    }
-
-    /// From the next registry, if this one dies.
-    private mutating func receiveNext(
-        until deadline: Deadline, comingBackUntil end: Deadline
-    ) throws(ConnectionError) -> Incoming {
-        while true {
-            do throws(ConnectionError) { return try connection.receive(until: deadline) } catch {
-                guard error == .closed, (try? resume(until: end)) == true else { throw error }
-            }
-        }
-    }
-
-    /// As above; also nil as soon as `stop` is readable.
-    public mutating func nextNotice(
-        until deadline: Deadline, unless stop: borrowing Descriptor
-    ) throws(RegistryError) -> Notice? {
-        while notices.isEmpty {
-            do throws(Errno) {
-                let ready = try connection.withDescriptor { (socket) throws(Errno) in
-                    try Poll.wait(socket, for: .readable, until: deadline, unless: stop)
-                }
-                if ready.isEmpty { return nil }
-            } catch { throw .connection(.system(error)) }
-            // What is there may be an answer that came too late.
-            if let notice = try nextNotice(until: .now(), comingBackUntil: deadline) { return notice }
-        }
-        return notices.removeFirst()
-    }
-
-    /// The next notice that `isMeant`; those that come before it are kept, in order, for whoever asks for them.
-    public mutating func nextNotice(
-        until deadline: Deadline, unless stop: borrowing Descriptor, where isMeant: (Notice) -> Bool
-    ) throws(RegistryError) -> Notice? {
-        try firstNotice(where: isMeant) { (registry) throws(RegistryError) in
-            try registry.nextNotice(until: deadline, unless: stop)
-        }
-    }
-
-    /// As above, with nothing else that ends the wait.
-    public mutating func nextNotice(
-        until deadline: Deadline, where isMeant: (Notice) -> Bool
-    ) throws(RegistryError) -> Notice? {
-        try firstNotice(where: isMeant) { (registry) throws(RegistryError) in
-            try registry.nextNotice(until: deadline)
-        }
-    }
-
-    private mutating func firstNotice(
-        where isMeant: (Notice) -> Bool, _ next: (inout RegistryConnection) throws(RegistryError) -> Notice?
-    ) throws(RegistryError) -> Notice? {
-        if let index = notices.firstIndex(where: isMeant) { return notices.remove(at: index) }
-        var passed = notices
-        notices.removeAll()
-        defer { notices = passed + notices }
-        while let notice = try next(&self) {
-            if isMeant(notice) { return notice }
-            guard passed.count < Self.noticeLimit else { throw .connection(tooManyNotices()) }
-            passed.append(notice)
-        }
-        return nil
-    }
-
-    /// Lends the socket, to be waited for beside others. Notices that came with an answer are not seen there.
-    public borrowing func withDescriptor<Result, Failure: Error>(
-        _ body: (borrowing Descriptor) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
-        try connection.withDescriptor(body)
-    }
 }
 
 extension RegistryConnection {
@@ -347,13 +248,13 @@ extension RegistryConnection {
         }
     }
 
-    private mutating func tooManyNotices() -> ConnectionError {
+    mutating func tooManyNotices() -> ConnectionError {
         connection.end(.unexpected, .unexpected("more notices than anybody reads"))
     }
 
     /// False if nobody ever waited for it. What it granted is given back, and that is not waited for either.
     @discardableResult
-    private mutating func abandon(_ envelope: Envelope) -> Bool {
+    mutating func abandon(_ envelope: Envelope) -> Bool {
         guard givenUp.remove(envelope.serial) != nil else { return false }
         if let request = envelope.message.givingBack,
             let serial = try? connection.send(.request(request), until: .after(.milliseconds(100)))
