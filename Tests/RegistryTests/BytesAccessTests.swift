@@ -68,14 +68,16 @@ struct BytesAccessTests {
         _ = try registry.stop()
     }
 
+    private func connect(to socket: String, _ hasPages: Bool) throws -> RegistryConnection {
+        if hasPages { return try RegistryConnection(at: socket, until: limit) }
+        return try RegistryConnection(withoutPagesAt: socket, until: limit)
+    }
+
     @Test("it follows moves by itself, and lets the old memory go", arguments: [true, false])
     func follows(hasPages: Bool) throws {
         let registry = try RunningRegistry()
         var owner = try RegistryConnection(at: registry.socket, until: limit)
-        var client =
-            hasPages
-            ? try RegistryConnection(at: registry.socket, until: limit)
-            : try RegistryConnection(withoutPagesAt: registry.socket, until: limit)
+        var client = try connect(to: registry.socket, hasPages)
         let (id, first) = try owner.allocate(.bytes(8192), from: "memfd", until: limit)
         var attached = try client.attach(id, AttachTerms(.readWrite), until: limit)
         try client.withAccess(.write, to: &attached) { bytes in Pattern.fill(&bytes) }
@@ -95,10 +97,7 @@ struct BytesAccessTests {
     func lost(hasPages: Bool) throws {
         let registry = try RunningRegistry()
         var owner = try RegistryConnection(at: registry.socket, until: limit)
-        var client =
-            hasPages
-            ? try RegistryConnection(at: registry.socket, until: limit)
-            : try RegistryConnection(withoutPagesAt: registry.socket, until: limit)
+        var client = try connect(to: registry.socket, hasPages)
         let (id, first) = try owner.allocate(.bytes(8192), from: "memfd", until: limit)
         var attached = try client.attach(id, AttachTerms(.readWrite), until: limit)
         do throws(RegistryError) {

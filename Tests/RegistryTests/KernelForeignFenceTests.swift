@@ -38,7 +38,7 @@ struct KernelForeignFenceTests {
         let control = try registry.run("attach", "frame", "--", program, "wait", how, "300")
         #expect(control.status == 0, "\(control)")
 
-        let other = try OtherMemory()
+        let other = try OtherBuffer()
         let fence = try VGEM.attachFence(to: other.gem, write: true)
         let file = try #require(try other.memory.fence(waitingBefore: .write))
         _ = try client.add(
@@ -97,19 +97,5 @@ struct KernelForeignFenceTests {
         #expect(end.status == 0, "\(end)")
         #expect(try attached.pendingKernelFences().isEmpty)
         _ = try registry.stop()
-    }
-}
-
-/// A buffer of vgem whose fence is another's to wait for.
-private struct OtherMemory: ~Copyable {
-    let gem: GEMBuffer
-    let memory: DMABuffer
-
-    init() throws {
-        let node = try VGEM.open()
-        let descriptor = try node.createDumbBuffer(width: 64, height: 64, bitsPerPixel: 32).gem.export()
-        let gem = try node.importBuffer(descriptor)
-        memory = try DMABuffer(adopting: descriptor)
-        self.gem = gem
     }
 }

@@ -49,17 +49,3 @@ struct KernelReservationTests {
         return try !Poll.wait(descriptor, for: interest, until: .now()).isEmpty
     }
 }
-
-/// A buffer of vgem whose fence is another's to wait for.
-private struct OtherBuffer: ~Copyable {
-    let gem: GEMBuffer
-    let memory: DMABuffer
-
-    init() throws {
-        let node = try VGEM.open()
-        let descriptor = try node.createDumbBuffer(width: 64, height: 64, bitsPerPixel: 32).gem.export()
-        let gem = try node.importBuffer(descriptor)
-        memory = try DMABuffer(adopting: descriptor)
-        self.gem = gem
-    }
-}
