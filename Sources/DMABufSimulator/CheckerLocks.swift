@@ -16,6 +16,8 @@ extension Checker {
                 throw Violation(.locksExclude, "a lock of what has ended")
             }
             try expect(isOver(moveBy: world.buffers[buffer].mover), .locksExclude, "a lock of a buffer that is moving")
+            let isSuspect = world.buffers[buffer].isSuspect || suspects.contains(buffer)
+            try expect(!isSuspect, .locksExclude, "a lock of a suspect buffer")
         }
         try checkQueues(open, ids)
         world.locks.append(

@@ -20,6 +20,15 @@ extension Chooser {
         }
     }
 
+    /// Now and then one that a dead client's device may still be writing to: it may become suspect under its locks.
+    mutating func abandoned() -> Int? {
+        guard random.oneIn(3) else { return nil }
+        return random.choose(world.fences, labelled: { $0.label }) { [world] fence in
+            guard let peer = fence.peer, fence.buffer != nil, !fence.isDropped, !fence.hasEnded else { return false }
+            return !world.peers[peer].isAlive && fence.kind != .eventFD
+        }.flatMap { world.fences[$0].buffer }
+    }
+
     /// Now and then one that has ended.
     mutating func buffer() -> Int? {
         if random.oneIn(24) { return anyBuffer() }

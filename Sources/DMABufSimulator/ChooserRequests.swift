@@ -35,7 +35,7 @@ extension Chooser {
     }
 
     private mutating func lockSeveral() -> Act? {
-        guard let first = buffer() else { return nil }
+        guard let first = abandoned() ?? buffer() else { return nil }
         var ids = [world.buffers[first].id]
         for _ in 0..<random.below(4) {
             if let more = buffer(), !ids.contains(world.buffers[more].id) || random.oneIn(30) {
