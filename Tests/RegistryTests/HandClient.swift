@@ -37,16 +37,16 @@ struct HandClient: ~Copyable {
         try self.init(joining: try UnixSocket.connect(to: path, until: .after(Self.patience)))
     }
 
-    init(joining socket: consuming UnixSocket) throws {
+    init(joining socket: consuming UnixSocket, within patience: Duration = Self.patience) throws {
         self.init(over: socket)
-        try join()
+        try join(within: patience)
     }
 
-    mutating func join() throws {
+    mutating func join(within patience: Duration = Self.patience) throws {
         try send(.hello(Hello(features: .registry)))
         try send(.join(Join()))
-        guard case .hello = try hear().message else { throw Errno.badMessage }
-        guard case .joined = try hear().message else { throw Errno.badMessage }
+        guard case .hello = try hear(within: patience).message else { throw Errno.badMessage }
+        guard case .joined = try hear(within: patience).message else { throw Errno.badMessage }
     }
 
     /// Says hello, joins and asks in one go; the number of what was asked.
@@ -196,7 +196,8 @@ struct Puppet: ~Copyable {
         let process = try Running(arguments, descriptors: list)
         // Its end of the pair is its own: with a copy here, its death would not be heard.
         list = DescriptorList()
-        let client = try HandClient(joining: pair.first)
+        // Python takes its time to start under emulation.
+        let client = try HandClient(joining: pair.first, within: .seconds(60))
         // Only now: a value that owns something is made whole or not at all.
         self.process = process
         self.client = client

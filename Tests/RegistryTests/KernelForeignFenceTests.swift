@@ -14,15 +14,18 @@ struct KernelForeignFenceTests {
     private let limit = Deadline.after(.seconds(120))
 
     /// Compiled once, beside the tool.
-    private static let program = Result {
+    private static let program = Result { try compile("foreign") }
+    private static let screenProgram = Result { try compile("flip") }
+
+    private static func compile(_ name: String) throws -> String {
         let folder = Tool.path + "-clients"
         try? Folder.create(folder)
         let compile = try Running([
-            "cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-o", "\(folder)/foreign",
-            "\(Package.root)/Tests/Clients/foreign.c",
+            "cc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-o", "\(folder)/\(name)",
+            "\(Package.root)/Tests/Clients/\(name).c",
         ]).finish()
         guard compile.status == 0 else { throw CompileError(text: compile.errors) }
-        return "\(folder)/foreign"
+        return "\(folder)/\(name)"
     }
 
     struct CompileError: Error { let text: String }
@@ -50,6 +53,38 @@ struct KernelForeignFenceTests {
         try fence.signal()
         let run = try waiting.finish()
         #expect(run.status == 0, "\(run)")
+        _ = try registry.stop()
+    }
+
+    @Test("a screen turns to the image when the registry's writer has ended, and not before", .requires("kms:card0"))
+    func flip() throws {
+        let registry = try RunningRegistry()
+        let program = try Self.screenProgram.get()
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        var client = try RegistryConnection(at: registry.socket, until: limit)
+        let format = try #require(PixelFormat("XR24"))
+        let image = BufferRequest.image(width: 640, height: 480, format: format)
+        let (id, _) = try client.allocate(image, from: "vgem", name: "frame", until: limit)
+        let attached = try client.attach(id, AttachTerms(.readWrite), until: limit)
+        try client.ask(.reserve(attached.attachment, slots: 1), until: limit)
+        let show = "exec \(program) /dev/dri/card0 >\(folder)/said"
+        func said() -> String { String(decoding: (try? Sysfs.bytes("\(folder)/said")) ?? [], as: UTF8.self) }
+        // The control: nobody is writing.
+        let control = try registry.run("attach", "frame", "--", "sh", "-c", show)
+        #expect(control.status == 0 && said() == "shown\n", "\(control) \(said())")
+
+        let other = try OtherBuffer()
+        let fence = try VGEM.attachFence(to: other.gem, write: true)
+        let file = try #require(try other.memory.fence(waitingBefore: .write))
+        _ = try client.add(
+            file, to: attached.attachment, FenceTerms(timeline: 1, point: 1, usage: .write, within: .seconds(10)),
+            until: limit)
+        let showing = try registry.start("attach", "frame", "--", "sh", "-c", show)
+        try wait { said() == "pending\n" }
+        try fence.signal()
+        let run = try showing.finish()
+        #expect(run.status == 0 && said() == "pending\nshown\n", "\(run) \(said())")
         _ = try registry.stop()
     }
 
