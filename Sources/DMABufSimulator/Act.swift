@@ -9,13 +9,17 @@ package enum Act: Hashable, Sendable {
     case observe(Observation)
     case expire
 
-    /// A death is told when all that was due before it has been said; and a copy that is asked for only then cannot have
-    /// ended before.
+    /// A death is told when all that was due before it has been said.
     var comesAfterWhatIsDue: Bool {
         switch self {
-        case .observe(.clientDied), .observe(.copyDone), .request(_, _, .commitMove): true
+        case .observe(.clientDied), .request(_, _, .commitMove): true
         default: false
         }
+    }
+
+    /// What falls due in the very step that reports a copy may begin another one.
+    var mayComeLate: Bool {
+        if case .observe(.copyDone) = self { true } else { false }
     }
 
     /// Whether it reports the end of this fence.

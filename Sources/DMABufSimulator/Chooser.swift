@@ -60,10 +60,18 @@ struct Chooser {
     }
 
     private mutating func copy() -> Act? {
-        guard let index = random.choose(world.copies, labelled: { $0.label }, where: { _ in true }) else { return nil }
+        guard let index = random.choose(world.copies, labelled: { $0.label }, where: { _ in true }) else {
+            return uncopied().map { copyDone($0) }
+        }
         let copy = world.copies[index]
         if random.oneIn(4) { return .observe(.copyFailed(copy.buffer, copy.generation)) }
         return .observe(.copyDone(copy.buffer, copy.generation, backing(byteCount: copy.byteCount)))
+    }
+
+    /// The end of a copy that has not begun.
+    private mutating func copyDone(_ buffer: Int) -> Act {
+        let seen = world.buffers[buffer]
+        return .observe(.copyDone(seen.id, seen.generation.next, backing(byteCount: seen.byteCount)))
     }
 
     private mutating func fenceEnd() -> Act? {
@@ -99,9 +107,7 @@ struct Chooser {
             guard let buffer = anyBuffer() else { return nil }
             return .observe(.copyFailed(world.buffers[buffer].id, world.buffers[buffer].generation.next))
         case 3:
-            guard let buffer = uncopied() ?? anyBuffer() else { return nil }
-            let seen = world.buffers[buffer]
-            return .observe(.copyDone(seen.id, seen.generation.next, backing(byteCount: seen.byteCount)))
+            return (uncopied() ?? anyBuffer()).map { copyDone($0) }
         default:
             guard let buffer = anyBuffer() else { return nil }
             return .observe(.count(world.buffers[buffer].id, .first, count()))

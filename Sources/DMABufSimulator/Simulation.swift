@@ -60,6 +60,7 @@ package struct Simulation: Sendable {
             var chooser = Chooser(step, in: checker.world)
             guard let act = chooser.act(plan.weights) else { continue }
             if act == .expire { wakeUp(&random) }
+            if act.mayComeLate, random.oneIn(3) { now = now + .milliseconds(UInt64(random.below(900))) }
             if isDue, act.comesAfterWhatIsDue { try take(.expire, step.index) }
             // Whoever asked may have been cut off by that.
             if case .request(let peer, _, _) = act, !checker.world.peers[peer].isAlive { continue }
