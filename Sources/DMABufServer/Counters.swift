@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DMABufModel
+import DMABufPolicy
 import DMABufSystem
 import DMABufWire
 
@@ -15,6 +16,8 @@ public struct Counters: Sendable {
     public var deaths: UInt64 = 0
     /// Fences that the kernel did not take into a reservation.
     public var importsFailed: UInt64 = 0
+    /// What is wrong with the policy's file since it was last read: the policy before that holds.
+    public var policyErrors: UInt64 = 0
 }
 
 extension RegistryServer {
@@ -41,6 +44,8 @@ extension RegistryServer {
             Statistic("protocol_errors", counters.protocolErrors), Statistic("cut_off", counters.cutOff),
             Statistic("deaths", counters.deaths), Statistic("failed_imports", counters.importsFailed),
             Statistic("surviving", vault == nil ? 0 : 1), Statistic("absent_clients", UInt64(registry.absentCount)),
+            Statistic("policy_lines", UInt64(policy.lineCount)), Statistic("policy_errors", counters.policyErrors),
+            Statistic("counts_readable", counts.areReadable ? 1 : 0),
         ]
     }
 }

@@ -46,9 +46,12 @@ extension RegistryServer {
         configuration.reloading?(true)
         do throws(PolicyFile.Problem) {
             install(try file.read())
+            counters.policyErrors = 0
             log.notice("the policy was read again", metadata: ["lines": "\(policy.lineCount)"])
         } catch {
-            for line in file.lines(error) { log.error("\(line)") }
+            let lines = file.lines(error)
+            counters.policyErrors = UInt64(lines.count)
+            for line in lines { log.error("\(line)") }
             log.error("the policy stays as it was")
         }
         configuration.reloading?(false)

@@ -19,6 +19,12 @@ public struct ReferenceCounts: ~Copyable, Sendable {
         folder = try .open("/proc/thread-self/fdinfo", .readOnly)
     }
 
+    /// Whether this process may read its own fdinfo still: /proc may be mounted over, or closed to it.
+    public var areReadable: Bool {
+        do throws(Errno) { _ = try count(of: folder) } catch { return false }
+        return true
+    }
+
     /// The references to the open file, or nil where the kernel tells of none: it is no dma-buf, or its fdinfo is full of
     /// something else. The owned descriptor is one of them; the reading itself adds none that stays.
     ///

@@ -39,7 +39,27 @@ enum RegistryFindings {
                 + "\(used) of \(limit) descriptors",
             remedy: used < limit / 2
                 ? nil : "raise its limit of open files (LimitNOFILE=, ulimit -n), or remove buffers")
-        return [served, room, survives(figures)]
+        return [served, room, survives(figures), policy(figures), counts(figures)]
+    }
+
+    private static func policy(_ figures: [Statistic]) -> Check {
+        let (lines, errors) = (value("policy_lines", in: figures), value("policy_errors", in: figures))
+        return Check(
+            id: "registry-policy", ok: errors == 0,
+            why: errors == 0
+                ? lines == 0 ? "it has no policy: its socket's mode says who may connect" : "a policy of \(lines) lines"
+                : "the file has \(errors) mistakes since it was read again: the policy before that holds",
+            remedy: errors == 0 ? nil : "mend what `dmabuf-share serve --check FILE` names, and send it SIGHUP")
+    }
+
+    private static func counts(_ figures: [Statistic]) -> Check {
+        let ok = value("counts_readable", in: figures) == 1
+        return Check(
+            id: "registry-counts", ok: ok,
+            why: ok
+                ? "it can read its own /proc, and so prove that memory is released"
+                : "it cannot read its own /proc: no release is proved, and quarantines do not end",
+            remedy: ok ? nil : "give it a /proc of its own processes (ProcSubset=, hidepid= and mounts hide it)")
     }
 
     private static func survives(_ figures: [Statistic]) -> Check {

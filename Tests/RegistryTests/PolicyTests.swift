@@ -293,8 +293,12 @@ struct PolicyTests {
         try wait { registry.log.contains("the policy stays as it was") }
         #expect(registry.log.contains("\(registry.file):1:16: 'pni' is not what somebody does: did you mean 'pin'?"))
         #expect(registry.log.contains("\(registry.file):2:6: "))
+        let unwell = try Tool.run("doctor", "--json", environment: ["DMABUF_SHARE_SOCKET": registry.socket]).output
+        #expect(unwell.contains(#""id":"registry-policy","ok":false"#), "\(unwell)")
         #expect(try pin(&second) == .deniedByPolicy(line: 1))
         try registry.change("deny uid \(ann) connect")
+        let well = try Tool.run("doctor", "--json", environment: ["DMABUF_SHARE_SOCKET": registry.socket]).output
+        #expect(well.contains(#""id":"registry-policy","ok":true"#), "\(well)")
         #expect(try pin(&second) == nil)
         #expect(throws: RegistryError.self) { try first.ask(.list(from: 0), until: limit) }
         #expect(throws: RegistryError.self) { _ = try registry.client(ann) }

@@ -31,7 +31,9 @@ struct ServiceTests {
         let registry = try RunningRegistry()
         let found = try registry.run("doctor", "--json").output
         #expect(found.contains(#""id":"registry","ok":true"#), "\(found)")
-        #expect(found.contains(#""id":"registry-room","ok":true"#), "\(found)")
+        for part in ["room", "survives", "policy", "counts"] {
+            #expect(found.contains(#""id":"registry-\#(part)","ok":true"#), "\(found)")
+        }
         _ = try registry.stop()
         let without = try Tool.run("doctor", "--json", environment: ["DMABUF_SHARE_SOCKET": "/tmp/nobody.sock"]).output
         #expect(without.contains(#""id":"registry","ok":false"#), "\(without)")
