@@ -146,6 +146,22 @@ struct VaultTests {
         #expect(run.status == 0 && run.errors.contains("the vault is lost"), "\(run.errors)")
     }
 
+    @Test("it may be elsewhere than beside the socket")
+    func elsewhere() throws {
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        let place = "\(folder)/vault.sock"
+        var registry = try RunningRegistry("--vault", place)
+        let shared = try registry.run("share", "frame", "--from", "memfd", "--size", "4K", "--keep")
+        #expect(shared.status == 0, "\(shared)")
+        #expect(FileType(at: place) == .socket && FileType(at: registry.socket + ".vault") != .socket)
+        try registry.restart()
+        #expect(try registry.run("show", "frame").status == 0)
+        #expect(try registry.run("serve", "--stop", "--vault", place).status == 0)
+        #expect(FileType(at: place) != .socket)
+        _ = try registry.stop()
+    }
+
     @Test("the vault ends when it is told to, and when the file of its socket is gone")
     func ends() throws {
         let registry = try RunningRegistry()

@@ -40,6 +40,9 @@ struct ServeCommand: ParsableCommand {
 
     @OptionGroup var policy: PolicyOptions
 
+    @Option(help: "Where the vault listens. Default: SOCKET.vault.")
+    var vault: String?
+
     @Flag(help: "Start no vault: what is registered ends with this process.")
     var noVault = false
 
@@ -90,8 +93,7 @@ struct ServeCommand: ParsableCommand {
         configuration.vault =
             noVault
             ? nil
-            : listener.boundPath.map { path in
-                let vault = VaultPlace.beside(path)
+            : (vault ?? listener.boundPath.map(VaultPlace.beside)).map { vault in
                 let command = [OwnProcess.executablePath, "registry-vault", vault]
                 return VaultPlace(path: vault, command: CommandWord.words(command))
             }
@@ -106,7 +108,7 @@ struct ServeCommand: ParsableCommand {
             throw DMABufError(.noRegistry, "no place for a socket: $XDG_RUNTIME_DIR is not set")
         }
         do throws(Errno) {
-            try Vault.stop(at: VaultPlace.beside(path), until: .after(.seconds(15)))
+            try Vault.stop(at: vault ?? VaultPlace.beside(path), until: .after(.seconds(15)))
         } catch {
             switch error {
             case .connectionRefused, .noSuchFileOrDirectory:
@@ -141,7 +143,7 @@ struct ServeCommand: ParsableCommand {
     /// Where nobody serves there is room.
     private func makeRoom(at path: String) throws(Errno) {
         do throws(Errno) {
-            try Vault.replace(at: VaultPlace.beside(path), until: .after(.seconds(10)))
+            try Vault.replace(at: vault ?? VaultPlace.beside(path), until: .after(.seconds(10)))
         } catch {
             guard error == .connectionRefused || error == .noSuchFileOrDirectory else { throw error }
         }
