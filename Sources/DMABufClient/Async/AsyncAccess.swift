@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufConnection
+import DMABufModel
+import DMABufSystem
+import DMABufWire
+import SystemPackage
+
+extension RegistryClient {
+    /// Lends the bytes of a buffer to read, after everything that has to be waited for: see
+    /// ``RegistryConnection/withAccess(_:to:memory:within:_:)``, whose order and errors these are.
+    ///
+    /// The task waits, and no thread with it; `body` runs on the task's. A task that is cancelled while it waits throws
+    /// ``ConnectionError/deadline``, and its access does not stay behind.
+    public func withAccess<Result: Sendable>(
+        _: Reading, to attached: inout AttachedBuffer, memory index: Int = 0, within limit: Duration = .seconds(2),
+        _ body: (RawSpan) -> Result
+    ) async throws(RegistryError) -> Result {
+        let deadline = Deadline.after(limit)
+        try await begin(&attached, .read, until: deadline)
+        return try await end(attached) { (imported) throws(DMABufError) in
+            try imported.read(index, until: deadline, body)
+        }
+    }
+
+    /// Lends the bytes of a buffer to read and write; as above, and the readers are waited for, too.
+    public func withAccess<Result: Sendable>(
+        _: Writing, to attached: inout AttachedBuffer, memory index: Int = 0, within limit: Duration = .seconds(2),
+        _ body: (inout MutableRawSpan) -> Result
+    ) async throws(RegistryError) -> Result {
+        let deadline = Deadline.after(limit)
+        try await begin(&attached, .write, until: deadline)
+        return try await end(attached) { (imported) throws(DMABufError) in
+            try imported.write(index, until: deadline, body)
+        }
+    }
+
+    /// On the present generation, when what clients have promised and what the kernel knows of has ended.
+    private func begin(
+        _ attached: inout AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
+    ) async throws(RegistryError) {
+        while true {
+            try await waitForPromises(attached, access, until: deadline)
+            try await waitForKernelFences(attached, access, until: deadline)
+            do throws(RegistryError) {
+                try await askToTheEnd(.beginAccess(attached.attachment, attached.generation, access))
+                break
+            } catch {
+                switch error {
+                // The map is answered when the move is over.
+                case .ruledOut(.stale), .ruledOut(.revoked), .ruledOut(.moving):
+                    guard !deadline.hasPassed else { throw error }
+                    attached = try await map(attached.attachment, until: deadline)
+                default: throw error
+                }
+            }
+        }
+        guard Task.isCancelled else { return }
+        try await askToTheEnd(.endAccess(attached.attachment))
+        throw .connection(.deadline)
+    }
+
+    private func end<Result>(
+        _ attached: AttachedBuffer, _ body: (ImportedBuffer) throws(DMABufError) -> Result
+    ) async throws(RegistryError) -> Result {
+        let result: Swift.Result<Result, DMABufError>
+        do throws(DMABufError) { result = .success(try body(attached.imported)) } catch { result = .failure(error) }
+        let answer = try await askToTheEnd(.endAccess(attached.attachment))
+        guard case .accessEnded(.ok) = answer else { throw .ruledOut(.revoked) }
+        do throws(DMABufError) { return try result.get() } catch { throw .local(error) }
+    }
+
+    private func waitForPromises(
+        _ attached: AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
+    ) async throws(RegistryError) {
+        let within = Interval(nanoseconds: deadline.remaining.clampedNanoseconds)
+        let request = Request.wait(
+            attached.attachment, .waited(before: access), within: min(within, FenceTerms.longestInterval))
+        // The wait has its own end, and is answered then: which fences were late is worth a moment more.
+        try await ask(request, until: deadline.advanced(by: .seconds(1)))
+    }
+
+    /// What is pending is waited for by a thread of its own; mostly nothing is. How it ended is the body's business, as
+    /// with a bracket.
+    private func waitForKernelFences(
+        _ attached: AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
+    ) async throws(RegistryError) {
+        do throws(DMABufError) { return _ = try attached.waitForKernelFences(before: access, until: .now()) } catch {
+            guard error.code == .deadline else { throw .local(error) }
+        }
+        var thread: WorkerThread?
+        let end = await withCheckedContinuation { (end: CheckedContinuation<DMABufError?, Never>) in
+            do throws(Errno) {
+                thread = try WorkerThread(named: "fences") {
+                    do throws(DMABufError) {
+                        _ = try attached.waitForKernelFences(before: access, until: deadline)
+                        end.resume(returning: nil)
+                    } catch { end.resume(returning: error) }
+                }
+            } catch { end.resume(returning: .system("start a thread that waits for fences", error)) }
+        }
+        _ = consume thread
+        if let end { throw .local(end) }
+    }
+
+    /// What begins or ends is not left half way where the task is cancelled: it is answered at once.
+    @discardableResult
+    private func askToTheEnd(_ request: Request) async throws(RegistryError) -> Answer {
+        let asking = Task { () async -> Swift.Result<Answer, RegistryError> in
+            do throws(RegistryError) {
+                return .success(try await ask(request, until: .after(.seconds(1))))
+            } catch { return .failure(error) }
+        }
+        return try await asking.value.get()
+    }
+}
