@@ -89,6 +89,8 @@ struct BytesAccessTests {
             let seen = try client.withAccess(.read, to: &attached) { checksum(of: $0) }
             #expect(seen == Pattern.checksum(byteCount: 8192) && attached.generation == generation)
         }
+        // What it has followed it keeps no word of.
+        #expect(try client.nextNotice(until: .now()) == nil)
         #expect(try mappings(of: old) == 0)
         _ = try registry.stop()
     }

@@ -120,6 +120,8 @@ struct Importer: ~Copyable {
             default: throw error
             }
         }
+        // Nobody else takes them, and there is room for some thousands.
+        while try connection.nextNotice(until: .now()) != nil {}
         field = try Field(attached.buffer)
         tally.add { $0.maps += 1 }
         return true

@@ -17,7 +17,8 @@ extension RegistryConnection {
     /// In this order: the access is begun, once the registry's fences of writers have ended and no move is under way; the
     /// kernel's fences are waited for, and caches made coherent (`DMA_BUF_IOCTL_SYNC`); `body` runs; the bracket ends; the
     /// access ends. Where this client has control pages and nothing is pending, only the bracket is a system call. The
-    /// mapping is kept for the next time. After a move `attached` becomes the present generation, and the old one is let go.
+    /// mapping is kept for the next time. After a move `attached` becomes the present generation, and the old one is let go;
+    /// notices of that move are not kept, for it has been followed.
     ///
     /// `memory` is the index of one of the buffer's memories. Throws ``Refusal/timedOut(waitingFor:)`` or ``DMABufError``
     /// `deadline` when all this takes longer than `limit`: `body` did not run. Throws ``Refusal/revoked`` when the access was
@@ -64,9 +65,21 @@ extension RegistryConnection {
                 case .ruledOut(.stale), .ruledOut(.revoked):
                     guard !deadline.hasPassed else { throw error }
                     attached = try map(attached.attachment, until: deadline)
+                    let followed = attached.attachment
+                    notices.removeAll { $0.isOfAMove && $0.attachment == followed }
                 default: throw error
                 }
             }
+        }
+    }
+}
+
+extension Notice {
+    /// Whoever maps the present generation needs none of them.
+    fileprivate var isOfAMove: Bool {
+        switch self {
+        case .invalidate, .moving, .moved, .moveAborted: true
+        default: false
         }
     }
 }
