@@ -43,7 +43,8 @@ extension RegistryServer {
             Statistic("refusals", counters.refusals), Statistic("notices", counters.notices),
             Statistic("protocol_errors", counters.protocolErrors), Statistic("cut_off", counters.cutOff),
             Statistic("deaths", counters.deaths), Statistic("failed_imports", counters.importsFailed),
-            Statistic("surviving", vault == nil ? 0 : 1), Statistic("absent_clients", UInt64(registry.absentCount)),
+            Statistic("surviving", vault?.isWhole == true ? 1 : 0),
+            Statistic("absent_clients", UInt64(registry.absentCount)),
             Statistic("policy_lines", UInt64(policy.lineCount)), Statistic("policy_errors", counters.policyErrors),
             Statistic("counts_readable", counts.areReadable ? 1 : 0),
         ]

@@ -4,6 +4,7 @@ import DMABuf
 import DMABufModel
 import DMABufSystem
 import DMABufWire
+import SystemPackage
 
 /// One generation of one buffer.
 struct GenerationKey: Hashable, Sendable {
@@ -20,11 +21,18 @@ struct MemoryTable {
         var baseline: Int
         /// The registry's worker made it: no descriptor of what lies beneath it was ever with a client.
         var isOurs = false
+
+        func duplicates() throws(Errno) -> DescriptorList {
+            var list = DescriptorList()
+            for memory in memory { try list.appendDuplicate(of: memory.descriptor) }
+            return list
+        }
     }
 
     private var entries: [GenerationKey: Entry] = [:]
 
     var count: Int { entries.count }
+    var keys: [GenerationKey] { Array(entries.keys) }
 
     subscript(key: GenerationKey) -> Entry? {
         get { entries[key] }

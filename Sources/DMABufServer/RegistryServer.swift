@@ -51,6 +51,7 @@ public struct RegistryServer: ~Copyable {
     let tokens: TokenHash
     /// nil: nothing survives this process.
     var vault: VaultLink?
+    var mending = Mending()
     /// What each client comes back with, and who is awaited.
     var secrets: [ClientID: SecretHash] = [:]
     var absent: [SecretHash: ClientID] = [:]
@@ -120,6 +121,7 @@ public struct RegistryServer: ~Copyable {
             dropSilent()
             endLateWorkers()
             if let next = nextTry, next <= now { feedStarved() }
+            if let next = mending.next, next <= now { mendVault() }
             strangeFiles.look(at: now)
         }
     }
@@ -127,6 +129,7 @@ public struct RegistryServer: ~Copyable {
     private var nextDeadline: Deadline? {
         var first = earlier(registry.nextDeadline, earlier(greetings.first, workers.firstEnd))
         first = earlier(first, earlier(nextTry, strangeFiles.nextLook))
+        first = earlier(first, mending.next)
         return first.map { Deadline(nanoseconds: $0.nanoseconds) }
     }
 

@@ -67,8 +67,8 @@ enum RegistryFindings {
         return Check(
             id: "registry-survives", ok: ok,
             why: ok
-                ? "its vault holds what is registered" : "it has no vault: what is registered ends with its process",
-            remedy: ok ? nil : "start it again: dmabuf-share serve (what is registered is lost)")
+                ? "its vault holds what is registered" : "no vault holds what is registered: it ends with its process",
+            remedy: ok ? nil : "serve without --no-vault; a vault that was lost is replaced by itself: see the log")
     }
 
     private static func value(_ name: String, in figures: [Statistic]) -> UInt64 {

@@ -49,8 +49,9 @@ extension RegistryServer {
         pages.giveStamps(from: firstNumber)
         if let failure = beginning.failure {
             log.error(
-                "there is no vault: what is registered will not survive this process",
+                "there is no vault: until there is one, nothing survives this process",
                 metadata: ["reason": "\(failure)"])
+            mending.wait(from: now)
         }
         guard let vault = beginning.vault else { return }
         if beginning.isTorn { log.warning("the journal was torn: what was written last is lost") }
@@ -59,6 +60,8 @@ extension RegistryServer {
         if let contents = beginning.contents { inherit(contents, beginning.heritage) }
         do throws(Errno) {
             for key in vault.held where memories[key] == nil { try vault.drop(key) }
+            // Of one that died in the middle of handing it over.
+            for key in memories.keys { try keep(key, vault) }
             _ = registry.takeChanges()
             try rewriteJournal(vault)
             try poller.add(vault.socket.descriptor, token: EventToken.vault.rawValue)

@@ -11,12 +11,13 @@ import SystemPackage
 //
 // After each step, and before anything of it is carried out, the vault is given the memory that the step has brought and the
 // journal a record of all that has changed. So whoever hears of a step finds it again after the next restart. A registry
-// that has lost its vault says so, in its log and its figures, and goes on without surviving.
+// that has lost its vault says so, in its log and its figures, and goes on; see Mending.swift.
 
 extension RegistryServer {
     /// What the step has changed.
     mutating func survive() {
         guard let vault, registry.hasChanges else { return }
+        guard vault.isWhole else { return mending.note(registry.takeChanges()) }
         do throws(Errno) {
             var writer = JournalWriter()
             for change in registry.takeChanges() { try write(change, to: &writer, vault) }
@@ -50,18 +51,16 @@ extension RegistryServer {
     }
 
     /// The memory of a generation that is here, or has come with the request that is being decided.
-    private func entry(of key: GenerationKey) -> MemoryTable.Entry? {
+    func entry(of key: GenerationKey) -> MemoryTable.Entry? {
         if let entry = memories[key] { return entry }
         let isArriving = arriving.generation == nil || arriving.generation == key
         return isArriving ? arriving.memory : nil
     }
 
     /// From here on the vault counts, too.
-    private mutating func keep(_ key: GenerationKey, _ vault: VaultLink) throws(Errno) {
+    mutating func keep(_ key: GenerationKey, _ vault: VaultLink) throws(Errno) {
         guard !vault.held.contains(key), let entry = entry(of: key) else { return }
-        var list = DescriptorList()
-        for memory in entry.memory { try list.appendDuplicate(of: memory.descriptor) }
-        try vault.keep(key, list)
+        try vault.keep(key, try entry.duplicates())
         if memories[key] != nil {
             memories[key]?.baseline = Self.baselineWithVault
         } else {
@@ -93,8 +92,9 @@ extension RegistryServer {
 
     mutating func loseVault(_ reason: String) {
         guard let vault else { return }
-        log.error(
-            "the vault is lost: what is registered will not survive this process", metadata: ["reason": "\(reason)"])
+        note(
+            vault.isWhole ? .error : .warning,
+            "the vault is lost: until there is another, nothing survives this process", ["reason": "\(reason)"])
         try? poller.remove(vault.socket.descriptor)
         vault.giveUp()
         self.vault = nil
@@ -102,11 +102,13 @@ extension RegistryServer {
         _ = registry.takeChanges()
         memories.setBaselines(to: 1)
         arriving.memory?.baseline = 1
+        mending.wait(from: now)
     }
 
     /// False when it is time to stop.
     mutating func hearVault() -> Bool {
         switch vault?.hear() {
+        case .ready: mending.begin(with: registry.durable.buffers.map(\.id), at: now)
         case .leave: return false
         case .yield:
             isYielding = true

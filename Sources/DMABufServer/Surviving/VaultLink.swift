@@ -45,35 +45,49 @@ final class VaultLink {
     static let journalLimit = 1 << 30
 
     let socket: UnixSocket
-    private var child: ChildProcess?
+    private let process: Process
     private var journal: Descriptor?
+    /// Whether it has a journal, and so all memory that the journal speaks of.
+    private(set) var isWhole = false
     private var length = 0
     private var rewriteAt = shortestToRewrite
     private(set) var held: Set<GenerationKey> = []
 
-    private init(_ socket: consuming UnixSocket, _ child: consuming ChildProcess?) {
+    private enum Process: ~Copyable {
+        case started(ChildProcess)
+        case found(PidFD)
+    }
+
+    private init(_ socket: consuming UnixSocket, _ process: consuming Process) {
         self.socket = socket
-        self.child = child
+        self.process = process
     }
 
     // MARK: Beginning
 
-    /// The vault that is there, with all that it holds; else a new one.
+    /// The vault that is there, with all that it holds; else a new one, with what one that died meanwhile had handed over.
     static func open(_ place: VaultPlace) throws(Errno) -> (VaultLink, Heritage) {
         let deadline = Deadline.after(startPatience)
+        var heritage = Heritage()
         while true {
             let link: VaultLink
             if let found = try existing(place) { link = found } else { link = try started(place) }
-            var heritage = Heritage()
-            if try link.adopt(into: &heritage, until: deadline) {
-                link.held = Set(heritage.memory.keys)
-                return (link, heritage)
-            }
-            // Another registry has it, or had it a moment ago.
-            link.giveUp()
+            if try link.adopt(into: &heritage, until: deadline) { return (link, heritage) }
+            // Another registry has it, or had it a moment ago; or it has died.
+            link.socket.shutdown()
             if deadline.hasPassed { throw .resourceBusy }
             Clock.sleep(.milliseconds(10))
         }
+    }
+
+    /// Another one in the place of one that is lost. It says when it is ``Word/ready``: before that, nobody could find it.
+    static func startAnew(_ place: VaultPlace) throws(Errno) -> VaultLink {
+        let link = try started(place)
+        guard try link.send(.adopt) else {
+            link.giveUp()
+            throw .brokenPipe
+        }
+        return link
     }
 
     private static func existing(_ place: VaultPlace) throws(Errno) -> VaultLink? {
@@ -81,8 +95,9 @@ final class VaultLink {
         do throws(Errno) {
             let socket = try UnixSocket.connect(to: place.path, until: .after(patience))
             // Whoever it is would get all memory.
-            guard try socket.peer.user == OwnProcess.userID else { throw Errno.notPermitted }
-            return VaultLink(socket, nil)
+            let peer = try PeerIdentity(of: socket)
+            guard peer.user == OwnProcess.userID else { throw Errno.notPermitted }
+            return VaultLink(socket, .found(try PidFD(duplicating: peer.pidfd)))
         } catch {
             if error == .connectionRefused || error == .noSuchFileOrDirectory { return nil }
             throw error
@@ -95,10 +110,10 @@ final class VaultLink {
         passed.append(try pair.second.descriptor.duplicate())
         let child = try ChildProcess(
             place.command, environment: OwnProcess.environment, descriptors: passed, detached: true)
-        return VaultLink(pair.first, child)
+        return VaultLink(pair.first, .started(child))
     }
 
-    /// False where another registry has it; what it holds, otherwise.
+    /// False where another registry has it, or where it dies; what it holds, otherwise.
     private func adopt(into heritage: inout Heritage, until deadline: Deadline) throws(Errno) -> Bool {
         guard try send(.adopt) else { return false }
         var incoming = [UInt8](repeating: 0, count: VaultMessage.byteCount)
@@ -116,6 +131,7 @@ final class VaultLink {
                 case .memory(let buffer, let generation, _):
                     let key = GenerationKey(buffer: buffer, generation: generation)
                     heritage.memory[key] = Heritage.Inherited(received.descriptors)
+                    held.insert(key)
                 case .journal: if let file = received.descriptors.takeFirst() { heritage.journal = try Self.read(file) }
                 default: throw .system(.badMessage)
                 }
@@ -146,6 +162,7 @@ final class VaultLink {
         journal = consume file
         length = bytes.count
         rewriteAt = max(Self.shortestToRewrite, 4 * length)
+        isWhole = true
     }
 
     var shouldRewrite: Bool { length >= rewriteAt }
@@ -163,6 +180,14 @@ final class VaultLink {
         let message = VaultMessage.memory(key.buffer, key.generation, count: memory.count)
         guard try send(message.encoded, memory) else { throw .brokenPipe }
         held.insert(key)
+    }
+
+    /// As above, and never waits. False where there is no room yet.
+    func tryKeep(_ key: GenerationKey, _ memory: borrowing DescriptorList) throws(Errno) -> Bool {
+        let message = VaultMessage.memory(key.buffer, key.generation, count: memory.count)
+        guard try socket.trySend(message.encoded.span, with: memory) == .sent else { return false }
+        held.insert(key)
+        return true
     }
 
     func drop(_ key: GenerationKey) throws(Errno) {
@@ -200,8 +225,8 @@ final class VaultLink {
 
     // MARK: Hearing
 
-    /// What the vault has to say: that both are to stop, or, by its end, that it is lost.
-    enum Word { case leave, yield, lost, nothing }
+    /// What the vault has to say: that it is there, that both are to stop, or, by its end, that it is lost.
+    enum Word { case ready, leave, yield, lost, nothing }
 
     func hear() -> Word {
         var incoming = [UInt8](repeating: 0, count: VaultMessage.byteCount)
@@ -213,6 +238,7 @@ final class VaultLink {
             switch message {
             case .leave: return .leave
             case .yield: return .yield
+            case .complete: return .ready
             default: return .lost
             }
         } catch { return .lost }
@@ -221,12 +247,14 @@ final class VaultLink {
     /// It is not ours any more, and waits for the next one.
     func leave() { socket.shutdown() }
 
-    /// It is lost; if it was started here and has ended, it is reaped.
+    /// It is lost, and killed: what it holds is not what is so from here on, and nobody is to find it.
     func giveUp() {
         socket.shutdown()
-        switch child {
-        case .some(let child): _ = try? child.wait(until: .after(.milliseconds(200)))
-        case .none: break
+        switch process {
+        case .started(let child):
+            try? child.send(.kill)
+            _ = try? child.wait(until: .after(.milliseconds(200)))
+        case .found(let process): try? process.send(SignalNumber.kill.rawValue)
         }
     }
 }
