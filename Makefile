@@ -73,7 +73,7 @@ check: test-packages fuzz-packages ## format, warnings as errors, import fences,
 	@Tests/Tools/suites host failpoints simulate fuzz guest:6.12
 
 .PHONY: failpoints
-failpoints: test-packages ## clients and the registry killed at each step, by a build that can be made to die
+failpoints: test-packages ## clients, the registry and its vault killed at each step, by a build that can be made to die
 	@Tests/Tools/suites failpoints
 
 .PHONY: soak

@@ -12,13 +12,17 @@
 /// build this is nothing at all.
 public enum Failpoint: Sendable {
     case connect, hello, register, attach, fence, lock, move, acknowledge, release
+    /// What a step has changed is written down; the vault takes what it is given; what it holds is handed over.
+    case journal, vault, restore
 
     public enum Moment: Sendable {
-        /// A client has not asked yet; the registry has not looked at what it was asked.
+        /// A client has not asked yet; the registry has not looked at what it was asked. Nothing is written, taken or
+        /// handed over.
         case before
-        /// A client has asked and not heard; the registry has decided, and done and said nothing of it.
+        /// A client has asked and not heard; the registry has decided, and done and said nothing of it. The vault has the
+        /// memory and the journal no record; it has the descriptors in its hands, and holds none; half is handed over.
         case during
-        /// A client has its answer; the registry has given it.
+        /// A client has its answer; the registry has given it. It is written, held, handed over, and nobody has heard.
         case after
     }
 
@@ -39,7 +43,7 @@ public enum Failpoint: Sendable {
 
 #if FAILPOINTS
     extension Failpoint: CaseIterable {
-        public enum Role: String, CaseIterable, Sendable { case client, registry }
+        public enum Role: String, CaseIterable, Sendable { case client, registry, vault }
 
         /// The steps that a process in this role comes by, as `DMABUF_FAIL_AT` takes them.
         public static func steps(of role: Role) -> [String] {
@@ -49,6 +53,9 @@ public enum Failpoint: Sendable {
         /// A client hears of a release; nobody is told anything while a connection is made.
         private static func moments(of step: Failpoint, _ role: Role) -> [Moment] {
             switch (step, role) {
+            case (.vault, .vault), (.restore, .vault), (.restore, .registry), (.journal, .registry):
+                [.before, .during, .after]
+            case (_, .vault), (.vault, _), (.restore, _), (.journal, _): []
             case (.connect, _), (.release, .registry): [.before, .after]
             case (.release, .client): [.after]
             default: [.before, .during, .after]

@@ -26,6 +26,7 @@ struct Beginning {
 
     init(_ place: VaultPlace?) {
         guard let place else { return }
+        Failpoint.reach(.before, .restore)
         do throws(Errno) {
             let (vault, heritage) = try VaultLink.open(place)
             self.vault = vault
@@ -63,7 +64,9 @@ extension RegistryServer {
             // Of one that died in the middle of handing it over.
             for key in memories.keys { try keep(key, vault) }
             _ = registry.takeChanges()
+            Failpoint.reach(.during, .restore)
             try rewriteJournal(vault)
+            Failpoint.reach(.after, .restore)
             try poller.add(vault.socket.descriptor, token: EventToken.vault.rawValue)
         } catch { loseVault("\(error)") }
         carryOutAll()

@@ -20,8 +20,11 @@ extension RegistryServer {
         guard vault.isWhole else { return mending.note(registry.takeChanges()) }
         do throws(Errno) {
             var writer = JournalWriter()
+            Failpoint.reach(.before, .journal)
             for change in registry.takeChanges() { try write(change, to: &writer, vault) }
+            Failpoint.reach(.during, .journal)
             try vault.append(writer.bytes)
+            Failpoint.reach(.after, .journal)
             if vault.shouldRewrite { try rewriteJournal(vault) }
         } catch { loseVault("\(error)") }
     }

@@ -114,6 +114,7 @@ public struct Vault: ~Copyable {
 
     /// One message of a caller's, or its end.
     private mutating func hear(_ caller: Caller) {
+        if caller === registry { Failpoint.reach(.before, .vault) }
         do throws(ReceiveError) {
             guard
                 var received = try caller.socket.tryReceive(
@@ -158,6 +159,7 @@ public struct Vault: ~Copyable {
     private mutating func hold(_ message: VaultMessage, _ descriptors: inout DescriptorList, from caller: Caller) {
         var taken = DescriptorList()
         while let descriptor = descriptors.takeFirst() { taken.append(descriptor) }
+        Failpoint.reach(.during, .vault)
         switch message {
         case .memory(let buffer, let generation, _):
             held[GenerationKey(buffer: buffer, generation: generation)] = Held(taken)
@@ -166,6 +168,7 @@ public struct Vault: ~Copyable {
         case .end: isOver = true
         default: drop(caller)
         }
+        Failpoint.reach(.after, .vault)
     }
 
     private mutating func drop(_ caller: Caller) {
@@ -182,6 +185,7 @@ public struct Vault: ~Copyable {
 
     /// The next registry. The one before may just have died, and what it said is heard first.
     private mutating func adopt(_ caller: Caller) {
+        Failpoint.reach(.before, .restore)
         while let registry, (try? registry.process.hasEnded) != false { hear(registry) }
         guard registry == nil, !isStopping else {
             _ = say(.busy, to: caller)
@@ -190,11 +194,13 @@ public struct Vault: ~Copyable {
         guard tellAll(caller) else { return drop(caller) }
         callers.removeAll { $0 === caller }
         registry = caller
+        Failpoint.reach(.after, .restore)
     }
 
     private func tellAll(_ caller: Caller) -> Bool {
         let deadline = Deadline.after(.seconds(20))
         if let journal, !say(.journal, journal, to: caller, until: deadline) { return false }
+        Failpoint.reach(.during, .restore)
         for (key, memory) in held {
             let message = VaultMessage.memory(key.buffer, key.generation, count: memory.descriptors.count)
             if !say(message, memory, to: caller, until: deadline) { return false }
