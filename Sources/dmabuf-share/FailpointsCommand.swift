@@ -6,6 +6,7 @@
     import DMABufClient
     import DMABufModel
     import DMABufSystem
+    import DMABufWire
 
     /// Only in a build that can be made to die.
     struct FailpointsCommand: ParsableCommand {
@@ -25,24 +26,42 @@
         }
     }
 
-    /// A client that is the owner, the importer and the mover of one buffer.
+    /// A client that is the owner, the importer and the mover of one buffer. What a restart of the registry takes from it, a
+    /// lock or a move, it begins again.
     private struct Walk {
         let deadline: Deadline
 
         func take(_ registry: inout RegistryConnection) throws {
-            let buffer = try MemFDExporter().export(.bytes(4096))
-            let (id, generation) = try registry.register(buffer, kept: .owner, until: deadline)
-            let attached = try registry.attach(id, AttachTerms(.readWrite), until: deadline)
-            try fence(attached, &registry)
-            let access = try registry.beginAccess(attached, .write, until: deadline)
-            try registry.ask(.beginMove(id, generation, MoveTerms(within: .seconds(5))), until: deadline)
-            // By its end the access is acknowledged.
-            _ = try registry.endAccess(access, until: deadline)
-            try hear(&registry) { if case .readyToCopy = $0 { true } else { false } }
-            let next = try MemFDExporter().export(.bytes(4096))
-            try registry.commitMove(of: id, from: generation, to: next, until: deadline)
+            let attached = try steadily(&registry) { (registry) throws in
+                let buffer = try MemFDExporter().export(.bytes(4096))
+                let id = try registry.register(buffer, kept: .owner, until: deadline).0
+                return try registry.attach(id, AttachTerms(.readWrite), until: deadline)
+            }
+            try steadily(&registry) { (registry) throws in try fence(attached, &registry) }
+            let run = try steadily(&registry) { (registry) throws in
+                let run = registry.joined.run
+                try move(attached, &registry)
+                return run
+            }
             _ = try registry.map(attached.attachment, until: deadline)
-            try hear(&registry) { if case .released = $0 { true } else { false } }
+            // The next registry does not know of old memory.
+            while registry.joined.run == run, !deadline.hasPassed {
+                let soon = min(deadline, .after(.milliseconds(100)))
+                if try registry.nextNotice(until: soon, where: \.isRelease) != nil { return }
+            }
+            if registry.joined.run == run { throw DMABufError(.deadline, "the old memory was not released") }
+        }
+
+        /// Once more with each registry.
+        private func steadily<Result>(
+            _ registry: inout RegistryConnection, _ body: (inout RegistryConnection) throws -> Result
+        ) throws -> Result {
+            while true {
+                let run = registry.joined.run
+                do { return try body(&registry) } catch {
+                    guard registry.joined.run != run else { throw error }
+                }
+            }
         }
 
         private func fence(_ attached: AttachedBuffer, _ registry: inout RegistryConnection) throws {
@@ -58,10 +77,36 @@
             try registry.ask(.wait(attached.attachment, .write, within: .seconds(5)), until: deadline)
         }
 
-        private func hear(_ registry: inout RegistryConnection, _ isMeant: (Notice) -> Bool) throws {
-            guard try registry.nextNotice(until: deadline, where: isMeant) != nil else {
-                throw DMABufError(.deadline, "the registry did not say how the move goes on")
+        private func move(_ attached: AttachedBuffer, _ registry: inout RegistryConnection) throws {
+            // Of a move that a restart has ended.
+            while try registry.nextNotice(until: .now(), where: \.isForMover) != nil {}
+            let mapped = try registry.map(attached.attachment, until: deadline)
+            let access = try registry.beginAccess(mapped, .write, until: deadline)
+            let terms = MoveTerms(within: .seconds(5))
+            do { try registry.ask(.beginMove(mapped.id, mapped.generation, terms), until: deadline) } catch {
+                _ = try? registry.endAccess(access, until: deadline)
+                throw error
+            }
+            // By its end the access is acknowledged.
+            _ = try registry.endAccess(access, until: deadline)
+            switch try registry.nextNotice(until: deadline, where: \.isForMover) {
+            case .readyToCopy: break
+            case .moveEnded: throw DMABufError(.gone, "the move was called off")
+            default: throw DMABufError(.deadline, "the registry did not say how the move goes on")
+            }
+            let next = try MemFDExporter().export(.bytes(4096))
+            try registry.commitMove(of: mapped.id, from: mapped.generation, to: next, until: deadline)
+        }
+    }
+
+    extension Notice {
+        fileprivate var isForMover: Bool {
+            switch self {
+            case .readyToCopy, .moveEnded: true
+            default: false
             }
         }
+
+        fileprivate var isRelease: Bool { if case .released = self { true } else { false } }
     }
 #endif

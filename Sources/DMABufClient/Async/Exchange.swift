@@ -14,6 +14,7 @@ import SystemPackage
 /// without tasks, and the switch to the thread that reads.
 final class Exchange: Sendable {
     private struct Waiting {
+        let message: Message
         let deadline: Deadline
         let answer: CheckedContinuation<Result<Reply, RegistryError>, Never>
     }
@@ -46,6 +47,7 @@ final class Exchange: Sendable {
     /// Where the next registry is looked for, and for how long.
     private let path: String?
     private let patience: Duration
+    private let underWay: Mutex<UnderWay>
     private let imports = Mutex(ImportCache())
     /// Raised when the thread has to look up: an earlier deadline, or the end.
     private let attention: EventFD
@@ -61,10 +63,12 @@ final class Exchange: Sendable {
         patience = connection.patience
         client = connection.joined.client
         let secret = connection.joined.secret
+        let underWay = connection.underWay
         let link = Link(connection.intoSocket())
         try poller.add(link.socket.descriptor, token: 0)
         try poller.add(attention.descriptor, token: 1)
         state = Mutex(State(link, secret))
+        self.underWay = Mutex(underWay)
         self.attention = attention
         self.poller = poller
         self.notices = notices
@@ -106,7 +110,7 @@ final class Exchange: Sendable {
         let bytes = Envelope(serial: serial, message).encoded()
         return await withTaskCancellationHandler {
             await withCheckedContinuation { answer in
-                begin(serial, Waiting(deadline: deadline, answer: answer), bytes, sent)
+                begin(serial, Waiting(message: message, deadline: deadline, answer: answer), bytes, sent)
             }
         } onCancel: {
             giveUp(serial)
@@ -163,10 +167,18 @@ final class Exchange: Sendable {
 
     private func resume(_ serial: UInt64, _ result: Result<Reply, RegistryError>) {
         if let waiting = state.withLock({ $0.waiting.removeValue(forKey: serial) }) {
+            if case .success(let reply) = result {
+                underWay.withLock { $0.answered(waiting.message, reply.message) }
+            }
             waiting.answer.resume(returning: result)
         } else if case .success(let reply) = result, let request = reply.message.givingBack {
             tell(request)
         }
+    }
+
+    /// A promise that holds over a restart.
+    func keep(_ fence: Fence, to attachment: AttachmentID, _ terms: FenceTerms, _ id: FenceID) {
+        underWay.withLock { $0.promises.add(fence, to: attachment, terms, id) }
     }
 
     // MARK: The reader's thread
@@ -198,12 +210,21 @@ final class Exchange: Sendable {
                 let next = try Joining(path, .registry, secret, until: end)
                 guard next.joined.client == client else { return false }
                 let secret = next.joined.secret
-                let link = Link(next.intoConnection().intoSocket())
+                var following = NextRegistry(next.intoConnection(), until: end)
+                let said = try underWay.withLock { (underWay) throws(RegistryError) in
+                    try underWay.goOn(without: []) { (request, fence) throws(RegistryError) in
+                        try following.ask(request, fence)
+                    }
+                }
+                let heard = underWay.withLock { underWay in following.notices.map { underWay.heard($0) } }
+                let link = Link(following.intoSocket())
                 do throws(Errno) { try poller.add(link.socket.descriptor, token: 0) } catch { return false }
                 state.withLock { state in
                     (state.link, state.secret) = (link, secret)
                     state.epoch += 1
                 }
+                // Whoever hears of it asks the one that it is about.
+                for notice in said + heard { notices.yield(notice) }
                 unpark()
                 return true
             } catch {
@@ -249,6 +270,7 @@ final class Exchange: Sendable {
             } catch { return end(.connection(.wire(error))) }
             switch envelope.message {
             case .notice(let notice):
+                let notice = underWay.withLock { $0.heard(notice) }
                 guard case .dropped = notices.yield(notice) else { return }
                 end(.connection(.unexpected("more notices than anybody reads")))
             case .farewell(let farewell): end(.connection(.farewell(farewell)))

@@ -79,6 +79,7 @@ extension Exchange {
         let reply = try await ask(
             .request(.addFence(attachment, terms, lock: lock)), try fence.duplicates(), until: deadline)
         guard case .answer(.fenceAdded(let id)) = reply.message else { throw reply.unexpected }
+        keep(fence, to: attachment, terms, id)
         return id
     }
 }

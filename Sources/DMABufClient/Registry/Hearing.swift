@@ -20,11 +20,13 @@ extension RegistryConnection {
         if !notices.isEmpty { return notices.removeFirst() }
         do throws(ConnectionError) {
             while true {
-                let incoming = try receiveNext(until: deadline, comingBackUntil: end)
+                guard let incoming = try receiveNext(until: deadline, comingBackUntil: end) else {
+                    return notices.removeFirst()
+                }
                 if case .notice(let notice) = incoming.envelope.message {
                     pages?.note(notice)
                     if case .released = notice { Failpoint.reach(.after, .release) }
-                    return notice
+                    return underWay.heard(notice)
                 }
                 if abandon(incoming.envelope) { continue }
                 throw connection.end(.unexpected, .unexpected("an answer that nobody waits for"))
@@ -35,13 +37,14 @@ extension RegistryConnection {
         }
     }
 
-    /// From the next registry, if this one dies.
+    /// From the next registry, if this one dies; nil where there is word already of what became of the moves.
     private mutating func receiveNext(
         until deadline: Deadline, comingBackUntil end: Deadline
-    ) throws(ConnectionError) -> Incoming {
+    ) throws(ConnectionError) -> Incoming? {
         while true {
             do throws(ConnectionError) { return try connection.receive(until: deadline) } catch {
                 guard error == .closed, (try? resume(until: end)) == true else { throw error }
+                if !notices.isEmpty { return nil }
             }
         }
     }

@@ -33,6 +33,8 @@ extension RegistryConnection {
         guard case .moveBegun(_, let until) = try ask(.beginMove(id, generation, terms), until: .after(patience)) else {
             throw .ruledOut(.notMoving)
         }
+        // What was said before the answer is of an earlier move, whose end nobody has heard.
+        notices.removeAll { $0.isForMover(of: id) }
         do throws(RegistryError) {
             // The holders have until then; after that each fence that is left has its own end.
             let last = Deadline(nanoseconds: until.nanoseconds).advanced(by: .fences).advanced(by: patience)
@@ -86,6 +88,15 @@ extension RegistryConnection {
         }
         guard case .moveEnded(_, let outcome) = notice else { throw .connection(.deadline) }
         return outcome
+    }
+}
+
+extension Notice {
+    fileprivate func isForMover(of id: BufferID) -> Bool {
+        switch self {
+        case .readyToCopy(id, _, _, _), .moveEnded(id, _): true
+        default: false
+        }
     }
 }
 

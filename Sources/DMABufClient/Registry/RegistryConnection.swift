@@ -21,6 +21,7 @@ public struct RegistryConnection: ~Copyable {
     /// nil where the registry has none for this client: every access is begun and ended by message.
     var pages: ClientPages?
     var imports = ImportCache()
+    var underWay = UnderWay()
     /// Whether the request under way has left.
     private var wasSent = false
     /// Requests whose answers were not waited for to the end.
@@ -152,6 +153,7 @@ public struct RegistryConnection: ~Copyable {
         let reply = try exchange(
             .request(.addFence(attachment, terms, lock: lock)), try duplicate(of: fence), until: deadline)
         guard case .answer(.fenceAdded(let id)) = reply.envelope.message else { throw unexpected(reply.envelope) }
+        underWay.promises.add(fence, to: attachment, terms, id)
         return id
     }
 
@@ -171,8 +173,15 @@ public struct RegistryConnection: ~Copyable {
         of buffer: BufferID, from generation: Generation, to memory: DescribedBuffer, until deadline: Deadline
     ) throws(RegistryError) {
         let message = Message.commitMove(NewGeneration(of: buffer, from: generation, memory.memories))
-        let reply = try exchange(message, try duplicates(of: memory), until: deadline)
-        guard case .answer(.done) = reply.envelope.message else { throw unexpected(reply.envelope) }
+        do throws(RegistryError) {
+            let reply = try exchange(message, try duplicates(of: memory), until: deadline)
+            guard case .answer(.done) = reply.envelope.message else { throw unexpected(reply.envelope) }
+        } catch {
+            guard case .restarted = error else { throw error }
+            // By now it is known what became of the move.
+            let isMoved = notices.contains { if case .moveEnded(buffer, .moved) = $0 { true } else { false } }
+            guard isMoved else { throw .ruledOut(.notMoving) }
+        }
     }
 }
 
@@ -215,6 +224,7 @@ extension RegistryConnection {
         wasSent = false
         do throws(ConnectionError) {
             Failpoint.reach(.before, message)
+            underWay.sending(message)
             let sent = try connection.send(message, with: descriptors, until: deadline)
             serial = sent
             wasSent = true
@@ -225,6 +235,7 @@ extension RegistryConnection {
             if error == .deadline, let serial { givenUp.insert(serial) }
             throw .connection(error)
         }
+        underWay.answered(message, reply.envelope.message)
         switch reply.envelope.message {
         case .answer(.refused(let refusal)): throw .ruledOut(refusal)
         case .refused(let refusal): throw .refused(refusal)
@@ -238,7 +249,7 @@ extension RegistryConnection {
             let incoming = try connection.receive(until: deadline)
             if case .notice(let notice) = incoming.envelope.message {
                 guard notices.count < Self.noticeLimit else { throw tooManyNotices() }
-                notices.append(notice)
+                notices.append(underWay.heard(notice))
                 pages?.note(notice)
             } else if incoming.envelope.serial == serial {
                 return incoming
@@ -276,7 +287,7 @@ extension RegistryConnection {
         return list
     }
 
-    private func duplicate(of fence: Fence) throws(RegistryError) -> DescriptorList {
+    func duplicate(of fence: Fence) throws(RegistryError) -> DescriptorList {
         var list = DescriptorList()
         do throws(DMABufError) { list.append(try fence.duplicateDescriptor()) } catch { throw .local(error) }
         return list

@@ -11,7 +11,8 @@ import SystemPackage
 // A registry that dies says nothing. Its client looks for the next one at the same socket, shows the secret that it was
 // given, and is who it was: it owns what it owned and is attached to what it was attached to. Attachments that have words
 // in a control page are mapped again, and accesses that are under way are begun again before that, so that no move can
-// pass them. Fences that were promised are not in the next registry's table: promise them again.
+// pass them. Fences that were promised and have not ended are promised again. Who was told of a move hears what became of
+// it: that it was committed, or is off. See UnderWay.swift. Locks, and slots that were reserved, are gone.
 //
 // While the others who were attached come back (*settling*), what would conflict with them is asked again until the deadline.
 //
@@ -32,13 +33,29 @@ extension RegistryConnection {
                 guard next.joined.client == joined.client else { return false }
                 let pages = try next.takePages()
                 let before = take(next, pages)
+                let said = try goOn(without: Set(before.map(\.attachment)), until: end)
                 try mapAgain(before, until: end)
+                notices.removeAll { underWay.isOver($0) }
+                notices += said
                 return true
             } catch {
                 guard error.isOfAnEnd, !end.hasPassed else { return false }
                 Clock.sleep(Self.pause)
             }
         }
+    }
+
+    private mutating func goOn(
+        without words: Set<AttachmentID>, until deadline: Deadline
+    ) throws(RegistryError) -> [Notice] {
+        // What is asked here is noted already.
+        var underWay = underWay
+        let said = try underWay.goOn(without: words) { (request, fence) throws(RegistryError) in
+            let passed = try fence.map { (fence) throws(RegistryError) in try duplicate(of: fence) }
+            return try exchangeOnce(.request(request), passed ?? DescriptorList(), until: deadline).envelope.message
+        }
+        self.underWay = underWay
+        return said
     }
 
     /// What had words has words again, and what is under way is known to the registry before that.
