@@ -14,6 +14,10 @@ public struct Connection: ~Copyable, Sendable {
     private var outgoing: [UInt8] = []
     private var incoming = [UInt8](repeating: 0, count: Wire.messageLimit)
     private var nextSerial: UInt64 = 1
+    private var leftBehind: [Envelope] = []
+    private static let leftBehindLimit = 8192
+    /// A peer that takes nothing more leaves as soon as it has answered what it has taken.
+    private static let farewellPatience: Duration = .seconds(1)
 
     /// Takes over a connected socket; nothing is sent yet.
     public init(_ socket: consuming UnixSocket) {
@@ -61,8 +65,8 @@ public struct Connection: ~Copyable, Sendable {
         } catch {
             switch error {
             case .timedOut: throw .deadline
-            // It may have said why before it left.
-            case .brokenPipe, .connectionReset: throw farewellLeftBehind() ?? .closed
+            // It may have more to say before it leaves, and why it does.
+            case .brokenPipe, .connectionReset: throw lastWords(until: min(deadline, .after(Self.farewellPatience)))
             default: throw .system(error)
             }
         }
@@ -78,7 +82,7 @@ public struct Connection: ~Copyable, Sendable {
             case .closed: throw .closed
             case .system(.timedOut): throw .deadline
             // The kernel tells of the reset first and keeps what the peer said last behind it.
-            case .system(.connectionReset): throw farewellLeftBehind() ?? .closed
+            case .system(.connectionReset): throw lastWords(until: .now())
             case .system(let errno): throw .system(errno)
             case .truncatedDescriptors: throw end(.descriptorsLost, .descriptorsLost)
             case .truncatedBytes:
@@ -112,22 +116,31 @@ public struct Connection: ~Copyable, Sendable {
     /// The socket, for whoever goes on with the connection in another way.
     public consuming func intoSocket() -> UnixSocket { socket }
 
-    private mutating func farewellLeftBehind() -> ConnectionError? {
-        // A reset that has not been told yet would come first.
-        for _ in 0..<2 {
-            if let farewell = nextFarewell() { return farewell }
-        }
-        return nil
+    /// What came before the end and was not received. A message that brought descriptors is no part of it.
+    public mutating func takeLeftBehind() -> [Envelope] {
+        defer { leftBehind = [] }
+        return leftBehind
     }
 
-    private mutating func nextFarewell() -> ConnectionError? {
-        guard let received = try? socket.receive(into: &incoming, until: .now()),
-            let envelope = try? Envelope(
-                decoding: incoming.span.extracting(first: received.byteCount),
-                descriptorCount: received.descriptors.count),
-            case .farewell(let farewell) = envelope.message
-        else { return nil }
-        return .farewell(farewell)
+    /// Why a peer that takes nothing more has ended it, or is about to. What else it says is kept.
+    private mutating func lastWords(until deadline: Deadline) -> ConnectionError {
+        // A reset that has not been told yet would come first.
+        var mayBeReset = true
+        while leftBehind.count < Self.leftBehindLimit {
+            do throws(ReceiveError) {
+                let received = try socket.receive(into: &incoming, until: deadline)
+                let envelope = try? Envelope(
+                    decoding: incoming.span.extracting(first: received.byteCount),
+                    descriptorCount: received.descriptors.count)
+                guard let envelope else { break }
+                if case .farewell(let farewell) = envelope.message { return .farewell(farewell) }
+                if received.descriptors.count == 0 { leftBehind.append(envelope) }
+            } catch {
+                guard error == .system(.connectionReset), mayBeReset else { break }
+                mayBeReset = false
+            }
+        }
+        return .closed
     }
 
     /// Lends the socket, to be waited for beside others: it is readable when there is something to receive.

@@ -27,6 +27,8 @@ final class ClientConnection {
     var own: OwnWords?
     /// Nothing is read from a client that does not read: the edges of its reading are watched instead.
     var isWaiting = false
+    /// The way in is shut, and all that had come has been taken.
+    var isHeardOut = false
     /// It is gone, or about to be: nothing is said to it any more.
     var isClosed = false
 
@@ -50,6 +52,10 @@ struct ClientTable {
 
     var count: Int { slots.count - free.count }
     var all: [ClientConnection] { slots.compactMap { $0 } }
+
+    func contains(where isMeant: (ClientConnection) -> Bool) -> Bool {
+        slots.contains { slot in slot.map(isMeant) == true }
+    }
 
     subscript(number: ClientNumber) -> ClientConnection? {
         guard number.slot < slots.count, let client = slots[number.slot], client.number == number else { return nil }

@@ -38,6 +38,7 @@ extension RegistryServer {
                     client, .descriptorsLost, "descriptors were lost: too many came, or the table of open files is full"
                 )
             case .truncatedBytes: part(client, .malformed, "a message is longer than \(Wire.messageLimit) bytes")
+            case .closed where isDraining: heardOut(client)
             case .closed, .system: died(client)
             }
         }

@@ -58,6 +58,8 @@ public struct RegistryServer: ~Copyable {
     let firstNumber: UInt64
     /// Another is about to take its place.
     var isYielding = false
+    /// It is about to end: see ``drain()``.
+    var isDraining = false
     let run = UInt64.random(in: 1 ... .max)
 
     /// What came with the request that is being decided.
@@ -116,7 +118,7 @@ public struct RegistryServer: ~Copyable {
             try poller.wait(into: &events, until: next)
             now = Instant(nanoseconds: Deadline.now().nanoseconds)
             if events.count == 0, next?.hasPassed != true { waits.rest() } else { waits.work() }
-            for index in 0..<events.count where !serve(events[index]) { return leave() }
+            for index in 0..<events.count where !serve(events[index]) { return try leave() }
             if let next = registry.nextDeadline, next <= now { expire() }
             dropSilent()
             endLateWorkers()
@@ -139,7 +141,7 @@ public struct RegistryServer: ~Copyable {
     }
 
     /// False when it is time to stop.
-    private mutating func serve(_ event: PollerEvents.Event) -> Bool {
+    mutating func serve(_ event: PollerEvents.Event) -> Bool {
         switch EventToken(rawValue: event.token) {
         case .listener: acceptAll()
         case .signals: return !isToldToStop()
@@ -163,7 +165,8 @@ public struct RegistryServer: ~Copyable {
     }
 
     /// Everyone is told, so that they come back to whoever serves next.
-    private mutating func leave() {
+    private mutating func leave() throws(Errno) {
+        try drain()
         if isYielding { return log.info("another registry takes over", metadata: ["clients": "\(clients.count)"]) }
         log.info("stopping", metadata: ["clients": "\(clients.count)"])
         for client in clients.all { part(client, .leaving, "the registry stops") }

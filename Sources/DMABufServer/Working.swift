@@ -33,6 +33,10 @@ struct WorkerTable {
 
     subscript(number: UInt64) -> WorkerProcess? { workers[number] }
     var all: [WorkerProcess] { Array(workers.values) }
+    /// Somebody waits for a new buffer.
+    var makesBuffers: Bool {
+        workers.values.contains { if case .allocation = $0.purpose { true } else { false } }
+    }
 
     mutating func nextNumber() -> UInt64 {
         last += 1

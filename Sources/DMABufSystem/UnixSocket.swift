@@ -92,6 +92,14 @@ public struct UnixSocket: ~Copyable, Sendable {
         _ = Glibc.shutdown(descriptor.number, CInt(SHUT_RDWR))
     }
 
+    /// Takes nothing more. What has come already can be received, and then an end; the peer's next message is `brokenPipe`
+    /// to it.
+    ///
+    /// The corresponding C function is `shutdown(SHUT_RD)`.
+    public borrowing func shutdownReading() {
+        _ = Glibc.shutdown(descriptor.number, CInt(SHUT_RD))
+    }
+
     /// For handing to a child process.
     public consuming func intoDescriptor() -> Descriptor { descriptor }
 

@@ -42,11 +42,13 @@ struct HandClient: ~Copyable {
         try join(within: patience)
     }
 
-    mutating func join(within patience: Duration = Self.patience) throws {
+    @discardableResult
+    mutating func join(with secret: Secret? = nil, within patience: Duration = Self.patience) throws -> Joined {
         try send(.hello(Hello(features: .registry)))
-        try send(.join(Join()))
+        try send(.join(Join(secret: secret)))
         guard case .hello = try hear(within: patience).message else { throw Errno.badMessage }
-        guard case .joined = try hear(within: patience).message else { throw Errno.badMessage }
+        guard case .joined(let joined) = try hear(within: patience).message else { throw Errno.badMessage }
+        return joined
     }
 
     /// Says hello, joins and asks in one go; the number of what was asked.

@@ -47,6 +47,16 @@ public struct RunningRegistry: ~Copyable {
         daemon = try Self.serve(command, socket)
     }
 
+    /// Ends it in good order, and has another take its place at the same socket.
+    public mutating func startAgain() throws -> Run {
+        var old = try Running(["true"])
+        swap(&daemon, &old)
+        try old.send(.terminate)
+        let run = try old.finish()
+        daemon = try Self.serve(command, socket)
+        return run
+    }
+
     /// Has another take its place, which it makes room for.
     public mutating func replace() throws -> Run {
         var old = try Running(command + ["--replace"])

@@ -16,7 +16,14 @@ final class Exchange: Sendable {
     private struct Waiting {
         let message: Message
         let deadline: Deadline
-        let answer: CheckedContinuation<Result<Reply, RegistryError>, Never>
+        let answer: CheckedContinuation<Outcome, Never>
+        /// Until then nothing came of it, whatever happens to the registry.
+        var wasSent = false
+    }
+
+    private enum Outcome {
+        case over(Result<Reply, RegistryError>)
+        case notSent
     }
 
     /// In a place that a task can hold while the thread goes on with another.
@@ -34,7 +41,10 @@ final class Exchange: Sendable {
         /// How many registries have been found after the first, and who waits for the next.
         var epoch = 0
         var parked: [(deadline: Deadline, task: CheckedContinuation<Void, Never>)] = []
-        var firstDeadline: Deadline { waiting.values.lazy.map(\.deadline).min() ?? Deadline(nanoseconds: .max) }
+        var firstDeadline: Deadline {
+            let first = waiting.values.lazy.map(\.deadline).min() ?? Deadline(nanoseconds: .max)
+            return parked.lazy.map(\.deadline).min().map { min($0, first) } ?? first
+        }
 
         init(_ link: Link, _ secret: Secret) {
             self.link = link
@@ -80,32 +90,34 @@ final class Exchange: Sendable {
             defer { state.waiting = [:] }
             return Array(state.waiting.values)
         }
-        for one in waiting { one.answer.resume(returning: .failure(error)) }
+        for one in waiting { one.answer.resume(returning: .over(.failure(error))) }
         unpark()
         notices.finish()
         try? attention.signal()
     }
 
     /// Sends, and waits for the answer of that number. A refusal is thrown; so is the end of the task, as a deadline. What
-    /// does no harm if it is asked twice is asked again after a restart of the registry.
+    /// was not sent, or does no harm if it is asked twice, is asked again after a restart of the registry.
     func ask(
         _ message: Message, _ descriptors: consuming DescriptorList, until deadline: Deadline
     ) async throws(RegistryError) -> Reply {
         let sent = Sent(descriptors)
         while true {
             let epoch = state.withLock { $0.epoch }
-            let result = await askOnce(message, sent, until: deadline)
-            if case .failure(.restarted) = result, message.mayBeAskedAgain, !deadline.hasPassed, !Task.isCancelled {
-                await waitForNext(after: epoch, until: deadline)
-                continue
+            let result: Result<Reply, RegistryError>
+            switch await askOnce(message, sent, until: deadline) {
+            case .over(let over) where !message.mayBeAskedAgain: return try over.get().checked()
+            case .over(let over): result = over
+            case .notSent: result = .failure(deadline.hasPassed ? .connection(.deadline) : .restarted)
             }
-            return try result.get().checked()
+            guard case .failure(.restarted) = result, !deadline.hasPassed, !Task.isCancelled else {
+                return try result.get().checked()
+            }
+            await waitForNext(after: epoch, until: deadline)
         }
     }
 
-    private func askOnce(_ message: Message, _ sent: Sent, until deadline: Deadline) async -> Result<
-        Reply, RegistryError
-    > {
+    private func askOnce(_ message: Message, _ sent: Sent, until deadline: Deadline) async -> Outcome {
         let serial = nextSerial()
         let bytes = Envelope(serial: serial, message).encoded()
         return await withTaskCancellationHandler {
@@ -144,23 +156,47 @@ final class Exchange: Sendable {
             state.waiting[serial] = waiting
             return (nil, isFirst, state.link)
         }
-        if let end { return waiting.answer.resume(returning: .failure(end)) }
+        if let end { return waiting.answer.resume(returning: .over(.failure(end))) }
         // A cancellation that came before the request was noted has found nothing.
         if Task.isCancelled { return giveUp(serial) }
         do throws(Errno) {
             // The answer wakes the reader; a socket that is full is a registry that does not read, which is waited for briefly.
             try link.socket.send(
                 bytes, with: sent.descriptors, until: min(waiting.deadline, .after(.milliseconds(100))))
+            hasSent(serial, over: link)
             if isFirst { try attention.signal() }
         } catch {
             switch error {
             case .timedOut: resume(serial, .failure(.connection(.deadline)))
-            // The thread sees the end, too, and whether another registry comes.
-            case .brokenPipe, .connectionReset:
-                resume(serial, .failure(path == nil ? .connection(.closed) : .restarted))
+            // The thread sees the end, too, why it is, and whether another registry comes.
+            case .brokenPipe, .connectionReset: resumeUnsent(serial)
             default: resume(serial, .failure(.connection(.system(error))))
             }
         }
+    }
+
+    /// The answer may be there already; or the registry has gone, and nobody will hear it.
+    private func hasSent(_ serial: UInt64, over link: Link) {
+        let isLost = state.withLock { state in
+            state.waiting[serial]?.wasSent = true
+            return state.link !== link
+        }
+        if isLost { resume(serial, .failure(.restarted)) }
+    }
+
+    private func resumeUnsent(_ serial: UInt64) {
+        let waiting = state.withLock { $0.waiting.removeValue(forKey: serial) }
+        waiting?.answer.resume(returning: .notSent)
+    }
+
+    /// They will not be answered any more.
+    private func resumeSent(and change: @Sendable (inout State) -> Void = { _ in }) {
+        let sent = state.withLock { state in
+            change(&state)
+            defer { state.waiting = state.waiting.filter { !$0.value.wasSent } }
+            return state.waiting.values.filter(\.wasSent)
+        }
+        for one in sent { one.answer.resume(returning: .over(.failure(.restarted))) }
     }
 
     private func giveUp(_ serial: UInt64) { resume(serial, .failure(.connection(.deadline))) }
@@ -170,7 +206,7 @@ final class Exchange: Sendable {
             if case .success(let reply) = result {
                 underWay.withLock { $0.answered(waiting.message, reply.message) }
             }
-            waiting.answer.resume(returning: result)
+            waiting.answer.resume(returning: .over(result))
         } else if case .success(let reply) = result, let request = reply.message.givingBack {
             tell(request)
         }
@@ -198,12 +234,9 @@ final class Exchange: Sendable {
     /// Whether another registry has taken the place of the one that is gone, and knows this client.
     private func comeBack() -> Bool {
         guard let path, patience > .zero else { return false }
-        let (old, secret, waiting) = state.withLock { state -> (Link, Secret, [Waiting]) in
-            defer { state.waiting = [:] }
-            return (state.link, state.secret, Array(state.waiting.values))
-        }
+        let (old, secret) = state.withLock { ($0.link, $0.secret) }
         try? poller.remove(old.socket.descriptor)
-        for one in waiting { one.answer.resume(returning: .failure(.restarted)) }
+        resumeSent()
         let end = Deadline.after(patience)
         while !end.hasPassed, state.withLock({ $0.end }) == nil {
             do throws(RegistryError) {
@@ -219,7 +252,8 @@ final class Exchange: Sendable {
                 let heard = underWay.withLock { underWay in following.notices.map { underWay.heard($0) } }
                 let link = Link(following.intoSocket())
                 do throws(Errno) { try poller.add(link.socket.descriptor, token: 0) } catch { return false }
-                state.withLock { state in
+                // Some may have been noted as sent meanwhile: in one step, so that none is left over.
+                resumeSent { state in
                     (state.link, state.secret) = (link, secret)
                     state.epoch += 1
                 }
@@ -245,7 +279,7 @@ final class Exchange: Sendable {
                 state.parked.append((deadline, task))
                 return false
             }
-            if isOver { task.resume() }
+            if isOver { task.resume() } else { try? attention.signal() }
         }
     }
 
@@ -291,6 +325,7 @@ final class Exchange: Sendable {
         let now = Deadline.now()
         let late = state.withLock { state in state.waiting.filter { $0.value.deadline <= now }.map(\.key) }
         for serial in late { giveUp(serial) }
+        unpark { $0 <= now }
     }
 }
 

@@ -65,6 +65,9 @@ public struct RegistryConnection: ~Copyable {
 
     /// Goes on over another connection; what had words in the pages of the one before.
     mutating func take(_ next: consuming Joining, _ pages: consuming ClientPages?) -> [ClientPages.Under] {
+        for left in connection.takeLeftBehind() {
+            if case .notice(let notice) = left.message { keep(notice) }
+        }
         let before = self.pages?.under ?? []
         joined = next.joined
         connection = next.intoConnection()
@@ -249,14 +252,18 @@ extension RegistryConnection {
             let incoming = try connection.receive(until: deadline)
             if case .notice(let notice) = incoming.envelope.message {
                 guard notices.count < Self.noticeLimit else { throw tooManyNotices() }
-                notices.append(underWay.heard(notice))
-                pages?.note(notice)
+                keep(notice)
             } else if incoming.envelope.serial == serial {
                 return incoming
             } else {
                 abandon(incoming.envelope)
             }
         }
+    }
+
+    private mutating func keep(_ notice: Notice) {
+        notices.append(underWay.heard(notice))
+        pages?.note(notice)
     }
 
     mutating func tooManyNotices() -> ConnectionError {

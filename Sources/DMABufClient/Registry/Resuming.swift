@@ -16,9 +16,9 @@ import SystemPackage
 //
 // While the others who were attached come back (*settling*), what would conflict with them is asked again until the deadline.
 //
-// A request that had not been sent is sent then. One that had been sent may have been decided: it is asked again if that
-// does no harm, and else throws ``RegistryError/restarted``. A registry that leaves in good order, or does not know the
-// secret, ends the connection as ever.
+// A request that had not been sent is sent then. One that had been sent and was not answered may have been decided: it is
+// asked again if that does no harm, and else throws ``RegistryError/restarted``. One that leaves in good order answers all
+// that was sent; then, or if it does not know the secret, the connection ends as ever.
 
 extension RegistryConnection {
     static let pause: Duration = .milliseconds(20)
