@@ -110,8 +110,13 @@ struct VaultTests {
         var owner = try HandClient(at: registry.socket)
         let first = try owner.register(kept: .registry, name: "first")
         let folder = "/proc/\(try registry.vaultProcess())/fd"
-        let name = Folder.names(folder).first { name in
-            String(decoding: (try? Sysfs.link("\(folder)/\(name)")) ?? [], as: UTF8.self).contains("journal")
+        // It reads what it is sent when it has the time.
+        var name: String?
+        try wait {
+            name = Folder.names(folder).first { name in
+                String(decoding: (try? Sysfs.link("\(folder)/\(name)")) ?? [], as: UTF8.self).contains("journal")
+            }
+            return name != nil
         }
         let journal = try Descriptor.open("\(folder)/\(try #require(name))")
         let good = Int(try journal.status().byteCount)
