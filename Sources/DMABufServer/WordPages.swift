@@ -36,12 +36,18 @@ final class PublishedWords {
 
     private let published: PublishedPage
     private var connections = WordList(0..<connectionCount)
-    private var slots = WordList(connectionCount..<byteCount / 8)
+    /// By it all see that the registry is gone.
+    private static let lifeWord = Int(byteCount) - LifeWord.byteCount
+    private var slots = WordList(connectionCount..<UInt32(lifeWord / 8))
     private(set) var clients = 0
 
     init() throws(Errno) {
-        published = try WritablePage.create(named: "dmabuf-share", byteCount: Int(Self.byteCount))
+        let published = try WritablePage.create(named: "dmabuf-share", byteCount: Int(Self.byteCount))
+        try published.page.startLife(at: Self.lifeWord)
+        self.published = published
     }
+
+    deinit { published.page.endLife(at: Self.lifeWord) }
 
     func duplicateFile() throws(Errno) -> Descriptor { try published.file.duplicate() }
 

@@ -137,6 +137,12 @@ public struct PageWords: ~Copyable, @unchecked Sendable {
 
     deinit { unsafe munmap(start, byteCount) }
 
+    /// `size` bytes of it for something of this module's that is no word.
+    borrowing func room(_ offset: Int, _ size: Int) -> UnsafeMutableRawPointer {
+        precondition(offset >= 0 && offset % 8 == 0 && offset <= byteCount - size, "no room at \(offset)")
+        return unsafe start + offset
+    }
+
     fileprivate borrowing func address(_ offset: Int, _ size: Int) -> UnsafeMutableRawPointer {
         precondition(
             offset >= 0 && offset % size == 0 && offset <= byteCount - size,

@@ -55,7 +55,12 @@ extension RegistryConnection {
         var hasWaited = false
         var stamp = held.stamp
         while true {
-            guard let value = pages?.enter(held) else {
+            let entered = pages?.enter(held)
+            if pages?.registryIsGone == true {
+                _ = pages?.leave(held)
+                return try beginWithNext(attached, access, until: deadline)
+            }
+            guard let value = entered else {
                 _ = pages?.leave(held)
                 throw .connection(.closed)
             }
@@ -89,6 +94,10 @@ extension RegistryConnection {
         _ ongoing: consuming OngoingAccess, until deadline: Deadline
     ) throws(RegistryError) -> AttachmentState {
         guard let word = ongoing.word else { return try stateByMessage(ongoing.attachment, until: deadline) }
+        // Its count goes with this client to the next registry, and is taken back there.
+        if pages?.registryIsGone == true, try !resume(until: max(deadline, .after(.seconds(1)))) {
+            throw .connection(.closed)
+        }
         // Its word is another's, if it is over.
         guard let held = pages?.held(word, ongoing.attachment), let (value, isLast) = pages?.leave(held),
             let value
@@ -104,6 +113,13 @@ extension RegistryConnection {
 // What is done when something is pending. The end of an access has a moment of its own, however long the work took.
 
 extension RegistryConnection {
+    private mutating func beginWithNext(
+        _ attached: AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
+    ) throws(RegistryError) -> OngoingAccess {
+        guard try resume(until: deadline) else { throw .connection(.closed) }
+        return try beginAccess(attached, access, until: deadline)
+    }
+
     private mutating func beginByMessage(
         _ attached: AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
     ) throws(RegistryError) -> OngoingAccess {

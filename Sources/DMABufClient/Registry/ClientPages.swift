@@ -144,11 +144,22 @@ struct ClientPages: ~Copyable {
         return published.words.loadAcquire64(at: connection) == client ? value : nil
     }
 
+    /// The registry has died, and what its page says is of no worth. Asked behind the fence of ``enter(_:)``: an access that
+    /// was counted before that is under way, and the next registry waits to hear of it.
+    var registryIsGone: Bool {
+        published.words.writerIsGone(at: published.words.byteCount - LifeWord.byteCount)
+    }
+
     /// Waits while the slot says this. False at the deadline.
     borrowing func wait(_ held: borrowing Held, while value: SlotValue, until deadline: Deadline) throws(Errno) -> Bool
     {
         // The flags are in the low half, and 30 bits of the stamp.
         let low = UInt32(truncatingIfNeeded: value.rawValue)
-        return try published.words.wait(at: held.slot, while: low, until: deadline)
+        while true {
+            // Nobody wakes for a registry that has died.
+            let soon = min(deadline, .after(.milliseconds(50)))
+            if try published.words.wait(at: held.slot, while: low, until: soon) || registryIsGone { return true }
+            if deadline.hasPassed { return false }
+        }
     }
 }

@@ -8,7 +8,7 @@ import SystemPackage
 
 // Rule: a client goes on with the registry that takes another's place.
 //
-// A registry that dies says nothing. Its client looks for the next one at the same socket, shows the secret that it was
+// A registry that dies says nothing; but its end is seen in the page that it published. Its client looks for the next one at the same socket, shows the secret that it was
 // given, and is who it was: it owns what it owned and is attached to what it was attached to. Attachments that have words
 // in a control page are mapped again, and accesses that are under way are begun again before that, so that no move can
 // pass them. Fences that were promised and have not ended are promised again. Who was told of a move hears what became of
