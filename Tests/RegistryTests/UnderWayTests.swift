@@ -122,4 +122,32 @@ struct UnderWayTests {
         #expect(answer == .waited(.error(110)))
         #expect(try registry.stop().status == 0)
     }
+
+    @Test("so does the fence that ends an access")
+    func ending() throws {
+        var registry = try RunningRegistry()
+        var mover = try RegistryConnection(at: registry.socket, until: Self.limit)
+        var holder = try RegistryConnection(withoutPagesAt: registry.socket, until: Self.limit)
+        let (id, generation) = try mover.register(try Self.memory(), kept: .registry, until: Self.limit)
+        let attached = try holder.attach(id, AttachTerms(.readWrite), until: Self.limit)
+        _ = try holder.beginAccess(attached, .write, until: Self.limit)
+        try mover.ask(.beginMove(id, generation, MoveTerms(within: .seconds(10))), until: Self.limit)
+        _ = try holder.nextNotice(until: Self.limit) { if case .invalidate = $0 { true } else { false } }
+        let event = try EventFD()
+        let fence = try Fence(adopting: event.descriptor.duplicate())
+        let terms = FenceTerms(timeline: 1, point: 1, usage: .write, kind: .eventFD, within: .seconds(10))
+        try holder.acknowledge(attached.attachment, generation, ending: (fence, terms), until: Self.limit)
+        try registry.restart()
+        _ = try holder.nextNotice(until: Self.limit) { if case .moveAborted = $0 { true } else { false } }
+        guard
+            case .snapshot(.pending, let fences) = try holder.ask(
+                .snapshot(attached.attachment, .write), until: Self.limit)
+        else {
+            Issue.record("the fence is forgotten")
+            return
+        }
+        #expect(fences.count == 1)
+        try event.signal()
+        #expect(try registry.stop().status == 0)
+    }
 }

@@ -213,7 +213,7 @@ final class Exchange: Sendable {
     }
 
     /// A promise that holds over a restart.
-    func keep(_ fence: Fence, to attachment: AttachmentID, _ terms: FenceTerms, _ id: FenceID) {
+    func keep(_ fence: Fence, to attachment: AttachmentID, _ terms: FenceTerms, _ id: FenceID?) {
         underWay.withLock { $0.promises.add(fence, to: attachment, terms, id) }
     }
 

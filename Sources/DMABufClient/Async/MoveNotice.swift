@@ -44,6 +44,7 @@ public struct MoveNotice: ~Copyable, Sendable {
         isAnswered = true
         let request = Request.acknowledge(attachment, generation, ending: fence?.1)
         _ = try await exchange.ask(.request(request), descriptors ?? DescriptorList(), until: deadline)
+        if let (fence, terms) = fence { exchange.keep(fence, to: attachment, terms, nil) }
     }
 
     /// Says that this client will not let go. Throws as above.

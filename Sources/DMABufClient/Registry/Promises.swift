@@ -20,22 +20,26 @@ struct Promises {
         let fence: Fence
         let terms: FenceTerms
         let end: Deadline
-        let id: FenceID
+        /// nil: it was named when an access ended, and nobody was told its number.
+        let id: FenceID?
+        let order: Int
     }
 
     private var kept: [Context: Promise] = [:]
     /// What the next registry calls them, and how their promiser knows them.
     private var names: [FenceID: FenceID] = [:]
     private var nextLook = 16
+    private var nextOrder = 0
 
     var count: Int { kept.count }
 
-    mutating func add(_ fence: Fence, to attachment: AttachmentID, _ terms: FenceTerms, _ id: FenceID) {
+    mutating func add(_ fence: Fence, to attachment: AttachmentID, _ terms: FenceTerms, _ id: FenceID?) {
         if kept.count >= nextLook { forgetEnded() }
         let context = Context(attachment: attachment, timeline: terms.timeline)
         guard kept.count < Self.limit || kept[context] != nil else { return }
         let end = Deadline.after(.nanoseconds(Int64(clamping: terms.within.nanoseconds)))
-        kept[context] = Promise(fence: fence, terms: terms, end: end, id: id)
+        kept[context] = Promise(fence: fence, terms: terms, end: end, id: id, order: nextOrder)
+        nextOrder += 1
     }
 
     /// Each look costs a system call for each fence, so the next is when there are twice as many.
@@ -56,7 +60,7 @@ struct Promises {
         forgetEnded()
         var names: [FenceID: FenceID] = [:]
         // In their order, for a later write that ends well makes an earlier failure good.
-        for (context, promise) in kept.sorted(by: { $0.value.id.rawValue < $1.value.id.rawValue }) {
+        for (context, promise) in kept.sorted(by: { $0.value.order < $1.value.order }) {
             var terms = promise.terms
             terms.within = Interval(nanoseconds: max(1, promise.end.remaining.clampedNanoseconds))
             do throws(RegistryError) {

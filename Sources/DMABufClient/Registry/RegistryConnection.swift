@@ -169,6 +169,7 @@ public struct RegistryConnection: ~Copyable {
         let descriptors = try fence.map { (fence) throws(RegistryError) in try duplicate(of: fence.0) }
         let reply = try exchange(message, descriptors ?? DescriptorList(), until: deadline)
         guard case .answer(.done) = reply.envelope.message else { throw unexpected(reply.envelope) }
+        if let (fence, terms) = fence { underWay.promises.add(fence, to: attachment, terms, nil) }
     }
 
     /// The mover's new memory takes the place of `generation`.
