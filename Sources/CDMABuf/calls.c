@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 _Static_assert(DMABUF_MFD_ALLOW_SEALING == MFD_ALLOW_SEALING, "MFD_ALLOW_SEALING");
@@ -25,6 +26,11 @@ int dmabuf_memfd_create(const char *name) { return memfd_create(name, MFD_CLOEXE
 
 int dmabuf_ppoll(struct pollfd *entries, unsigned count, const struct timespec *timeout) {
     return ppoll(entries, count, timeout, NULL);
+}
+
+ssize_t dmabuf_write_now(int fd, const void *bytes, size_t count) {
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+    return pwritev2(fd, &part, 1, -1, RWF_NOWAIT);
 }
 
 int dmabuf_accept(int socket) { return accept4(socket, NULL, NULL, SOCK_CLOEXEC); }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CDMABuf
 import Glibc
 public import SystemPackage
 
@@ -21,6 +22,37 @@ public enum StandardStream: Sendable {
             throw error
         }
         _ = stream.release()
+    }
+
+    /// Writes at most ``lineLimit`` bytes of `text`, and never waits: false where nobody has read what was written before.
+    /// The stream itself stays as it is, for others write to it, too.
+    ///
+    /// The corresponding C call is `pwritev2(RWF_NOWAIT)`, which pipes know from Linux 6.5 on; else `ppoll`, and `write` if
+    /// there is room.
+    public func tryWrite(_ text: String) -> Bool {
+        let number: CInt = self == .output ? 1 : 2
+        let bytes = Array(text.utf8.prefix(Self.lineLimit))
+        return unsafe bytes.withUnsafeBytes { bytes in
+            // A file may say that it would have to wait, where nobody would notice.
+            if isRead(number) {
+                let written = unsafe dmabuf_write_now(number, bytes.baseAddress, bytes.count)
+                if written >= 0 { return true }
+                if errno == EAGAIN { return false }
+            }
+            var entry = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
+            guard unsafe poll(&entry, 1, 0) == 1, entry.revents & Int16(POLLOUT) != 0 else { return false }
+            return unsafe Glibc.write(number, bytes.baseAddress, bytes.count) >= 0
+        }
+    }
+
+    /// What a pipe takes as a whole or not at all: `PIPE_BUF`.
+    public static let lineLimit = 4096
+
+    /// A pipe or a socket.
+    private func isRead(_ number: CInt) -> Bool {
+        var status = stat()
+        guard unsafe fstat(number, &status) == 0 else { return false }
+        return [S_IFIFO, S_IFSOCK].contains(status.st_mode & S_IFMT)
     }
 
     /// Whether a person may be watching.

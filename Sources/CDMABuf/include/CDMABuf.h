@@ -95,6 +95,7 @@ enum {
 
 int dmabuf_memfd_create(const char *name);               // memfd_create(name, CLOEXEC | ALLOW_SEALING)
 int dmabuf_ppoll(struct pollfd *entries, unsigned count, const struct timespec *timeout);
+ssize_t dmabuf_write_now(int fd, const void *bytes, size_t count);  // pwritev2(…, -1, RWF_NOWAIT)
 int dmabuf_accept(int socket);                           // accept4(socket, CLOEXEC)
 int dmabuf_pidfd_open(int pid);                          // pidfd_open(pid, 0)
 int dmabuf_pidfd_send_signal(int pidfd, int signal);     // pidfd_send_signal(pidfd, signal, NULL, 0)

@@ -76,7 +76,7 @@ struct ServeCommand: ParsableCommand {
         if let endWith { try OwnProcess.end(with: endWith) }
         let notifier = try ServiceNotifier.take()
         let listener = try listen()
-        var logger = Logger(label: "dmabuf-share", factory: { StreamLogHandler.standardError(label: $0) })
+        var logger = Logger(label: "dmabuf-share", factory: { StreamLogHandler(label: $0, stream: LogStream()) })
         logger.logLevel = log.level
         let place = listener.path.isEmpty ? "a socket of the service manager's" : listener.path
         let openFiles = try raiseOpenFiles()
