@@ -20,9 +20,23 @@ extension RegistryServer {
                 Failpoint.reach(.after, .connect)
             } catch {
                 note(.warning, "a connection was turned away", ["error": "\(error)"])
-                guard spare.turnAway(from: listener) else { return }
+                guard spare.turnAway(from: listener) else { return restListener() }
             }
         }
+    }
+
+    /// It would be told as readable at once and again: it is looked at after a while, or when a connection has ended.
+    private mutating func restListener() {
+        guard (try? poller.remove(listener.descriptor)) != nil else { return }
+        nextAccept = now + .milliseconds(10)
+    }
+
+    mutating func watchListener() {
+        guard nextAccept != nil, !isDraining else { return }
+        do throws(Errno) {
+            try poller.add(listener.descriptor, token: EventToken.listener.rawValue)
+            nextAccept = nil
+        } catch { nextAccept = now + .milliseconds(10) }
     }
 
     private mutating func accept(_ socket: consuming UnixSocket) {

@@ -48,6 +48,8 @@ public struct RegistryServer: ~Copyable {
     /// Clients whose answers wait for other processes of this daemon's user: see ``Outbox/Outcome/starved``.
     var starved: Set<ClientNumber> = []
     var nextTry: Instant?
+    /// When the listener is watched again; nil while it is.
+    var nextAccept: Instant?
     let tokens: TokenHash
     /// nil: nothing survives this process.
     var vault: VaultLink?
@@ -124,13 +126,14 @@ public struct RegistryServer: ~Copyable {
             endLateWorkers()
             if let next = nextTry, next <= now { feedStarved() }
             if let next = mending.next, next <= now { mendVault() }
+            if let next = nextAccept, next <= now { watchListener() }
             strangeFiles.look(at: now)
         }
     }
 
     private var nextDeadline: Deadline? {
         var first = earlier(registry.nextDeadline, earlier(greetings.first, workers.firstEnd))
-        first = earlier(first, earlier(nextTry, strangeFiles.nextLook))
+        first = earlier(first, earlier(earlier(nextTry, nextAccept), strangeFiles.nextLook))
         first = earlier(first, mending.next)
         return first.map { Deadline(nanoseconds: $0.nanoseconds) }
     }

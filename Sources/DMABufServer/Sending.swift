@@ -105,6 +105,8 @@ extension RegistryServer {
         client.socket.shutdown()
         clients.remove(client)
         budget.connections.giveBack(of: client.identity.user)
+        // Its descriptors are free in a moment.
+        if nextAccept != nil { nextAccept = now }
         if let own = client.own { pages.cutOff(own, of: client.identity.user) }
         guard let id = client.id else { return greetings.remove(of: client.identity.user) }
         counters.deaths += 1

@@ -45,6 +45,30 @@ struct SystemCallTests {
         }
     }
 
+    @Test("a table of open files that is full makes nobody spin, and who waits is served when there is room")
+    func fullTable() throws {
+        let registry = try TracedRegistry()
+        var client = try HandClient(at: registry.socket)
+        let daemon = try registry.daemonID()
+        func setOpenFiles(_ count: String) throws {
+            #expect(try Running(["prlimit", "--pid", "\(daemon)", "--nofile=\(count):"]).finish().status == 0)
+        }
+        // Below the numbers in use, so that giving the spare one up does not help.
+        try setOpenFiles("3")
+        var waiting = try HandClient(silentAt: registry.socket)
+        let before = registry.calls()
+        Clock.sleep(.seconds(1))
+        let counts = registry.calls().merging(before) { $0 - $1 }
+        print("calls while the table is full: \(counts.filter { $0.value > 0 })")
+        for name in ["accept4", "epoll_pwait2"] { #expect(counts[name, default: 0] < 1000) }
+        // Who is here already is served all the while.
+        try client.ask(.list(from: 0))
+        try setOpenFiles("1024")
+        try waiting.join()
+        try waiting.ask(.list(from: 0))
+        try registry.stop()
+    }
+
     private func counting(
         _ request: (inout RegistryConnection, String, Deadline) throws -> Void, expect: ([String: Int]) -> Void
     ) throws {
@@ -60,52 +84,5 @@ struct SystemCallTests {
         let counts = registry.calls().merging(before) { $0 - $1 }
         expect(counts.mapValues { ($0 + rounds / 2) / rounds }.filter { $0.value > 0 })
         try registry.stop()
-    }
-}
-
-/// A registry whose system calls are written down.
-private struct TracedRegistry: ~Copyable {
-    private let tracer: Running
-    private let folder: String
-    let socket: String
-
-    init() throws {
-        let folder = try TemporaryFolder.make()
-        let socket = "\(folder)/registry.sock"
-        let tracer = try Running(
-            [
-                "strace", "-f", "-qq", "-o", "\(folder)/trace", Tool.path, "serve", "--no-vault", "--socket",
-                socket,
-            ])
-        // The file is there before anybody listens on it.
-        try wait { (try? UnixSocket.connect(to: socket, until: .after(.seconds(1)))) != nil }
-        self.folder = folder
-        self.socket = socket
-        self.tracer = tracer
-    }
-
-    /// How often each was made so far. The tracer writes a line when it is whole, and the last few are on their way.
-    borrowing func calls() -> [String: Int] {
-        Clock.sleep(.milliseconds(200))
-        var counts: [String: Int] = [:]
-        for line in (Sysfs.text("\(folder)/trace") ?? "").split(separator: "\n") {
-            // Process, spaces, name, arguments.
-            guard let call = line.split(separator: " ").dropFirst().first, let end = call.firstIndex(of: "(") else {
-                continue
-            }
-            // As the C library has it: the two are one.
-            let name = call[..<end] == "newfstatat" ? "fstat" : String(call[..<end])
-            counts[name, default: 0] += 1
-        }
-        return counts
-    }
-
-    /// The tracer ends with what it traces, which is its only child.
-    consuming func stop() throws {
-        let children = Sysfs.text("/proc/\(tracer.processID)/task/\(tracer.processID)/children") ?? ""
-        let daemon = try PidFD(#require(Int32(children.split(separator: " ").first ?? "")))
-        try daemon.send(SignalNumber.terminate.rawValue)
-        #expect(try tracer.finish().status == 0)
-        TemporaryFolder.remove(folder)
     }
 }

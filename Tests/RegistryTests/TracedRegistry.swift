@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufSystem
+import TestSupport
+import Testing
+
+/// A registry whose system calls are written down.
+struct TracedRegistry: ~Copyable {
+    private let tracer: Running
+    private let folder: String
+    let socket: String
+
+    init() throws {
+        let folder = try TemporaryFolder.make()
+        let socket = "\(folder)/registry.sock"
+        let tracer = try Running(
+            [
+                "strace", "-f", "-qq", "-o", "\(folder)/trace", Tool.path, "serve", "--no-vault", "--socket",
+                socket,
+            ])
+        // The file is there before anybody listens on it.
+        try wait { (try? UnixSocket.connect(to: socket, until: .after(.seconds(1)))) != nil }
+        self.folder = folder
+        self.socket = socket
+        self.tracer = tracer
+    }
+
+    /// How often each was made so far. The tracer writes a line when it is whole, and the last few are on their way.
+    borrowing func calls() -> [String: Int] {
+        Clock.sleep(.milliseconds(200))
+        var counts: [String: Int] = [:]
+        for line in (Sysfs.text("\(folder)/trace") ?? "").split(separator: "\n") {
+            // Process, spaces, name, arguments.
+            guard let call = line.split(separator: " ").dropFirst().first, let end = call.firstIndex(of: "(") else {
+                continue
+            }
+            // As the C library has it: the two are one.
+            let name = call[..<end] == "newfstatat" ? "fstat" : String(call[..<end])
+            counts[name, default: 0] += 1
+        }
+        return counts
+    }
+
+    /// What the tracer traces is its only child.
+    borrowing func daemonID() throws -> Int32 {
+        let children = Sysfs.text("/proc/\(tracer.processID)/task/\(tracer.processID)/children") ?? ""
+        return try #require(Int32(children.split(separator: " ").first ?? ""))
+    }
+
+    /// The tracer ends with it.
+    consuming func stop() throws {
+        try PidFD(try daemonID()).send(SignalNumber.terminate.rawValue)
+        #expect(try tracer.finish().status == 0)
+        TemporaryFolder.remove(folder)
+    }
+}
