@@ -15,6 +15,8 @@ enum EventToken: Equatable {
     case imported
     /// A worker has something to say.
     case worker(UInt64)
+    /// Its process has ended.
+    case workerEnded(UInt64)
     /// The vault has something to say, or has ended.
     case vault
 
@@ -31,6 +33,7 @@ enum EventToken: Equatable {
         case 5: self = .imported
         case 6: self = .worker(number)
         case 7: self = .vault
+        case 8: self = .workerEnded(number)
         default: return nil
         }
     }
@@ -44,6 +47,7 @@ enum EventToken: Equatable {
         case .imported: 5 << 56
         case .worker(let number): 6 << 56 | number
         case .vault: 7 << 56
+        case .workerEnded(let number): 8 << 56 | number
         case .fence(let id): 4 << 56 | id.rawValue & Self.numberMask
         }
     }

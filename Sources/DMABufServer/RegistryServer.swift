@@ -153,6 +153,7 @@ public struct RegistryServer: ~Copyable {
         case .fence(let id): fenceSignalled(id)
         case .imported: importsDone()
         case .worker(let number): workerAnswered(number)
+        case .workerEnded(let number): workerEnded(number)
         case .vault: return hearVault()
         case nil: break
         }

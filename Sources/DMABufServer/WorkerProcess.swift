@@ -44,9 +44,18 @@ final class WorkerProcess {
         socket = pair.first
     }
 
-    /// Kills it, if it is there still, and waits for its end, which is then a matter of moments.
-    func finish() {
-        try? child.send(.kill)
-        _ = try? child.wait(until: .after(.seconds(1)))
+    func watch(with poller: borrowing Poller) throws(Errno) {
+        try poller.add(socket.descriptor, token: EventToken.worker(number).rawValue)
+        try child.watchEnd(with: poller, token: EventToken.workerEnded(number).rawValue)
     }
+
+    /// Kills it, if it is there still. Its end may take a while, if it has much memory to let go of or hangs in a driver:
+    /// it is told, and not waited for.
+    func kill(_ poller: borrowing Poller) {
+        try? poller.remove(socket.descriptor)
+        try? child.send(.kill)
+    }
+
+    /// To be called when its end was told.
+    func reap() { _ = try? child.wait(until: .now()) }
 }

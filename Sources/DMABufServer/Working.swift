@@ -22,6 +22,8 @@ struct WorkerTable {
     static let longestAllocation = Interval.seconds(10)
 
     private var workers: [UInt64: WorkerProcess] = [:]
+    /// Killed or done, and not yet gone: until then each has its share.
+    private var ending: [UInt64: WorkerProcess] = [:]
     private var last: UInt64 = 0
     private var shares = FairShare(limit: 8)
     /// Copies for which there is no room yet; the rules end each at its deadline.
@@ -49,10 +51,18 @@ struct WorkerTable {
         firstEnd = firstEnd.map { min($0, worker.end) } ?? worker.end
     }
 
-    mutating func remove(_ worker: WorkerProcess) {
-        guard workers.removeValue(forKey: worker.number) != nil else { return }
-        shares.giveBack(of: worker.user)
+    /// It works no more. False if that is known already.
+    mutating func end(_ worker: WorkerProcess) -> Bool {
+        guard workers.removeValue(forKey: worker.number) != nil else { return false }
+        ending[worker.number] = worker
         firstEnd = workers.values.map(\.end).min()
+        return true
+    }
+
+    mutating func takeEnded(_ number: UInt64) -> WorkerProcess? {
+        guard let worker = ending.removeValue(forKey: number) else { return nil }
+        shares.giveBack(of: worker.user)
+        return worker
     }
 }
 
@@ -133,7 +143,7 @@ extension RegistryServer {
         do throws(Errno) {
             let worker = try WorkerProcess(
                 workers.nextNumber(), command, purpose, order, from: source, for: user, until: end)
-            try poller.add(worker.socket.descriptor, token: EventToken.worker(worker.number).rawValue)
+            try worker.watch(with: poller)
             workers.add(worker)
         } catch { throw .system("start a worker", error) }
     }
@@ -202,11 +212,17 @@ extension RegistryServer {
     }
 
     private mutating func end(_ worker: WorkerProcess) {
-        workers.remove(worker)
-        worker.finish()
+        if workers.end(worker) { worker.kill(poller) }
+    }
+
+    /// The process is no more. What it has answered may not have been looked at.
+    mutating func workerEnded(_ number: UInt64) {
+        workerAnswered(number)
+        workers.takeEnded(number)?.reap()
         let waiting = workers.waiting
         workers.waiting.removeAll()
         for copy in waiting { startCopy(copy.buffer, from: copy.old, to: copy.new, with: copy.exporter) }
+        observe()
     }
 
     /// Those whose time is over.

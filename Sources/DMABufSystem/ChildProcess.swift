@@ -129,6 +129,11 @@ public struct ChildProcess: ~Copyable, Sendable {
         }
     }
 
+    /// Has `poller` tell its end, whereupon ``wait(until:)`` reaps it at once.
+    public borrowing func watchEnd(with poller: borrowing Poller, token: UInt64) throws(Errno) {
+        try poller.add(pidfd.descriptor, token: token)
+    }
+
     /// Its pidfd, for a fence that ends with it; the caller owns it.
     public borrowing func duplicatePidFD() throws(Errno) -> Descriptor { try pidfd.descriptor.duplicate() }
 
