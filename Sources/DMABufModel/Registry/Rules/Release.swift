@@ -3,7 +3,7 @@
 // Rule: release is verified.
 //
 // A generation that is no longer live is quarantined until the count of its dma-buf is back at its baseline: looked at on
-// each detach, death and acknowledgement, then on a timer that slows from 1 ms to 1 s. A raised count alone is no lie, so
+// each detach, death and acknowledgement, then on a timer that slows from 1 ms to about 1 s. A raised count alone is no lie, so
 // it is looked at again. Where memory has no such oracle it is released when nobody is attached to that generation any
 // more, and goes back to the kernel, never into a pool. Until then each attachment left behind is charged what it keeps
 // from being freed, or the owner if there is none.
@@ -66,10 +66,17 @@ extension Registry {
 
     mutating func lookAgain(_ slot: Slot) {
         effects.append(.verifyRelease(buffers[quarantined[slot].buffer].id, quarantined[slot].generation))
-        quarantined[slot].timer = deadlines.add(now + quarantined[slot].interval, for: .look(slot))
+        quarantined[slot].timer = deadlines.add(now + pause(of: slot), for: .look(slot))
         tellIdle(slot)
         let twice = Interval(nanoseconds: quarantined[slot].interval.nanoseconds &* 2)
         quarantined[slot].interval = min(twice, limits.slowestLook)
+    }
+
+    /// Each look is a file to read. Thousands that were quarantined in one step are not looked at in one step again and
+    /// again: the longer the interval, the further apart they are, by up to a quarter of it.
+    private func pause(of slot: Slot) -> Interval {
+        let interval = quarantined[slot].interval.nanoseconds
+        return Interval(nanoseconds: interval - interval / 256 * UInt64(slot % 64))
     }
 
     mutating func countSeen(_ id: BufferID, _ generation: Generation, _ count: Count) {
