@@ -51,12 +51,19 @@ extension RegistryServer {
             observations.append(.count(buffer, generation, memories.count(of: key, by: counts)))
         case .release(let buffer, let generation, _):
             Failpoint.reach(.before, .release)
-            forget(GenerationKey(buffer: buffer, generation: generation))
+            letGo(of: GenerationKey(buffer: buffer, generation: generation))
             Failpoint.reach(.after, .release)
         case .disconnect(let client, let reason): cutOff(client, reason)
         case .publish(let buffer, let state): pages.publish(buffer, state)
         case .kill(let client): kill(client)
         }
+    }
+
+    /// Whoever closes memory last waits while the kernel takes it back. Where the vault has it, that is the vault.
+    private mutating func letGo(of key: GenerationKey) {
+        var last = vault == nil ? memories.duplicatesOfBig(key) : DescriptorList()
+        forget(key)
+        while let descriptor = last.takeFirst() { descriptor.closeElsewhere() }
     }
 
     private mutating func reply(_ answer: consuming Answer, _ number: RequestNumber, to id: ClientID) {

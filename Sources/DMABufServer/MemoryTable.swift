@@ -43,6 +43,17 @@ struct MemoryTable {
         for key in entries.keys { entries[key]?.baseline = baseline }
     }
 
+    /// Of memory that takes the kernel long to take back.
+    func duplicatesOfBig(_ key: GenerationKey) -> DescriptorList {
+        var list = DescriptorList()
+        for memory in entries[key]?.memory ?? [] where memory.byteCount >= Self.bigByteCount {
+            try? list.appendDuplicate(of: memory.descriptor)
+        }
+        return list
+    }
+
+    private static let bigByteCount: UInt64 = 32 << 20
+
     /// The count of fdinfo, compared with our own references. The highest of a buffer's memories counts.
     func count(of key: GenerationKey, by counts: borrowing ReferenceCounts) -> Count {
         guard let entry = entries[key], entry.memories.kind == .dmaBuf else { return .untold }
