@@ -47,10 +47,10 @@ struct ManyCopiesTests {
                 try owner.ask(.abortMove(buffer, .first), until: limit)
                 #expect(try !Poll.wait(worker.descriptor, for: .readable, until: limit).isEmpty)
             }
+            // They are reaped.
+            Self.waitForNoWorker(of: registry)
             try owner.ask(.withdraw(buffer), until: limit)
         }
-        // They are reaped.
-        Self.waitForNoWorker(of: registry)
         _ = try registry.stop()
     }
 
