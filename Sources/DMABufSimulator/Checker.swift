@@ -35,6 +35,8 @@ package struct Checker: Sendable {
     private var hadCopy = false
     /// Moves that ended in this step.
     var ended: [Int] = []
+    /// The tokens whose end, it was said, ended a move in this step.
+    var lostLenders: [TokenID] = []
     /// The move that began in this step.
     var begun: Int?
     /// Clients that are cut off in this step.
@@ -75,6 +77,7 @@ package struct Checker: Sendable {
         cutOff.removeAll(keepingCapacity: true)
         answered.removeAll(keepingCapacity: true)
         ended.removeAll(keepingCapacity: true)
+        lostLenders.removeAll(keepingCapacity: true)
         begun = nil
         switch act {
         case .request(let peer, let number, let request):

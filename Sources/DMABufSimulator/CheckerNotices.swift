@@ -35,8 +35,12 @@ extension Checker {
             try expect(!seen.hasWord, .noticeOnce, "a move told an idle importer that looks for itself")
             try told(index, generation)
         case .moved(_, _, let generation):
-            try expect(generation == world.buffers[buffer].generation, .oneGeneration, "moved to an old generation")
-            if seen.hasWord, !seen.awaitsMove { return try toldToFollow(index, generation) }
+            let present = world.buffers[buffer].generation
+            let isFollowing = seen.hasWord && !seen.awaitsMove
+            // What was due, the word to the idle among it, comes before this step's own commit.
+            let isJustOver = isFollowing && generation.next == present && ended.contains(buffer)
+            try expect(generation == present || isJustOver, .oneGeneration, "moved to an old generation")
+            if isFollowing { return try toldToFollow(index, generation) }
             try expect(ended.contains(buffer), .oneGeneration, "told of a commit that was not")
             world.attachments[index].wasToldToFollow = true
             try toldEnd(index)
@@ -105,7 +109,7 @@ extension Checker {
                 moveEnded(buffer)
                 if outcome == .aborted(.tokenEnded) {
                     try expect(world.buffers[buffer].lender != nil, .rightsHold, "a move of its own right was aborted")
-                    world.buffers[buffer].lostLender = true
+                    if let lender = world.buffers[buffer].lender { lostLenders.append(lender) }
                 }
             }
             guard let buffer = world.buffer(id), world.buffers[buffer].untold == peer else {

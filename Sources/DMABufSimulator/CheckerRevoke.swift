@@ -35,7 +35,9 @@ extension Checker {
     mutating func told(_ index: Int, lost state: AttachmentState) throws(Violation) {
         try expect(state != .ok, .noticeOnce, "revoked to be well")
         let seen = world.attachments[index]
-        guard let question = seen.question, question.until <= world.now, !isCutOff(seen, state) else {
+        guard let question = seen.question, question.until <= world.now, !isCutOff(seen, state),
+            !isMadeFinal(seen, state)
+        else {
             lost(index, state)
             // Only a move's cut-off lets it map again, and leaves what it was asked open.
             world.attachments[index].isBarred = seen.isBarred || state == .dead
@@ -48,6 +50,14 @@ extension Checker {
         if let label = question.label { world.silent.append((label, seen.id)) }
         if question.cutsOff { leaving.append(seen.peer) }
         lost(index, state)
+    }
+
+    /// Whether what was revoked already is lost for good by this step's request, and not by what it was asked before.
+    private func isMadeFinal(_ seen: SeenAttachment, _ state: AttachmentState) -> Bool {
+        guard seen.state == .revoked, state == .dead, case .request(_, _, .revoke(let id, let terms)) = act,
+            terms.isFinal, world.buffers[seen.buffer].id == id
+        else { return false }
+        return terms.target == .everyone || terms.target == .attachment(seen.id)
     }
 
     /// Whether a move that is due in this same step may have gone on without it.

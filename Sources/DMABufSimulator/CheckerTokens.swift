@@ -81,13 +81,13 @@ extension Checker {
 
     /// A move goes with the token that it was begun with, and with no other.
     mutating func checkLenders() throws(Violation) {
+        for lender in lostLenders {
+            let isThere = world.tokens.contains { $0.id == lender }
+            try expect(!isThere, .rightsHold, "a move was aborted for a token that has not ended")
+        }
         for index in world.buffers.indices {
             guard let lender = world.buffers[index].lender else { continue }
             let isThere = world.tokens.contains { $0.id == lender }
-            if world.buffers[index].lostLender {
-                world.buffers[index].lostLender = false
-                try expect(!isThere, .rightsHold, "a move was aborted for a token that has not ended")
-            }
             guard let mover = world.buffers[index].mover, !isThere else { continue }
             let lent = lending(.move, to: mover, on: index, lostToo: true)
             let mayMove = plainRights(mover, index).contains(.move) || lent != nil

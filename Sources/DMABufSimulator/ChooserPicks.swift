@@ -29,6 +29,14 @@ extension Chooser {
         }.flatMap { world.fences[$0].buffer }
     }
 
+    /// Now and then one that is moving and has a token, which may end before whoever shows it is let in.
+    mutating func movingAndLent() -> Int? {
+        guard random.oneIn(6) else { return nil }
+        return random.choose(world.buffers, labelled: { $0.label }) { [world] buffer in
+            buffer.mover != nil && world.tokens.contains { $0.buffer == buffer.id }
+        }
+    }
+
     /// Now and then one that has ended.
     mutating func buffer() -> Int? {
         if random.oneIn(24) { return anyBuffer() }

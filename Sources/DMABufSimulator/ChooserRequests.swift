@@ -35,7 +35,12 @@ extension Chooser {
     }
 
     private mutating func lockSeveral() -> Act? {
-        guard let first = abandoned() ?? buffer() else { return nil }
+        if let abandoned = abandoned() {
+            // Long enough to be there still when the fence's time is over.
+            let id = world.buffers[abandoned].id
+            return ask(owner(of: abandoned), .lock([id], within: .seconds(5), lasting: .seconds(5)))
+        }
+        guard let first = buffer() else { return nil }
         var ids = [world.buffers[first].id]
         for _ in 0..<random.below(4) {
             if let more = buffer(), !ids.contains(world.buffers[more].id) || random.oneIn(30) {
@@ -123,9 +128,10 @@ extension Chooser {
     }
 
     private mutating func ask(ofBuffer choice: Choice) -> Act? {
-        guard let index = buffer() else { return nil }
+        let moving = choice == .attach ? movingAndLent() : nil
+        guard let index = moving ?? buffer() else { return nil }
         let id = random.oneIn(60) ? BufferID(high: 0, low: 999) : world.buffers[index].id
-        let token = random.oneIn(3) ? token(for: id) : nil
+        let token = moving != nil || random.oneIn(3) ? token(for: id) : nil
         switch choice {
         case .attach: return ask(guest(of: index, showing: token), .attach(id, attachTerms(token)))
         case .withdraw: return ask(owner(of: index), .withdraw(id))

@@ -83,10 +83,15 @@ package struct Simulation: Sendable {
         now = now + Interval(nanoseconds: interval)
     }
 
-    /// To the next deadline, to the nanosecond or a little after it.
+    /// To the next deadline, to the nanosecond, a little after it, or when others have passed, too.
     private mutating func wakeUp(_ random: inout RandomWords) {
         guard let next = registry.nextDeadline, next > now else { return }
-        now = random.oneIn(3) ? next + .milliseconds(UInt64(random.below(30))) : next
+        now =
+            switch random.below(6) {
+            case 0: next + .milliseconds(UInt64(random.below(900)))
+            case 1: next + .milliseconds(UInt64(random.below(30)))
+            default: next
+            }
     }
 
     private mutating func take(_ act: Act, _ step: Int) throws(Violation) {

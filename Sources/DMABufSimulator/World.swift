@@ -76,8 +76,6 @@ struct SeenBuffer: Sendable {
     var mover: Int?
     /// The token whose right it is moved with.
     var lender: TokenID?
-    /// Its move is said to have ended with that token.
-    var lostLender = false
     /// Whose move is over, and who has not been told.
     var untold: Int?
     var isReadyToCopy = false
