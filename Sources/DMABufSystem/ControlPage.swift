@@ -81,6 +81,15 @@ public struct WritablePage: ~Copyable, Sendable {
         unsafe dmabuf_add_sequential_32(words.address(offset, 4), value)
     }
 
+    /// In no order that anybody could rely on.
+    borrowing func copy(_ bytes: Span<UInt8>, to offset: Int) {
+        precondition(offset >= 0 && offset <= words.byteCount - bytes.count, "no room at \(offset)")
+        guard bytes.count > 0 else { return }
+        unsafe bytes.withUnsafeBytes {
+            unsafe words.address(offset, 1).copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+        }
+    }
+
     /// Wakes at most `count` who wait at that word, in any process, and returns how many there were.
     ///
     /// The corresponding C call is `futex(FUTEX_WAKE)`.

@@ -28,8 +28,21 @@ struct JournalTests {
             let reading = JournalReading(Array(bytes.prefix(length)))
             #expect(reading.records == Array(records.prefix(whole)))
             #expect(reading.goodByteCount == (whole == 0 ? 0 : ends[whole - 1]))
-            #expect(reading.isTorn == (reading.goodByteCount < length))
+            #expect(reading.isTorn == bytes[reading.goodByteCount..<length].contains { $0 != 0 })
         }
+    }
+
+    @Test("zeros up to the end are room that is left; what begins with zeros and is none is torn", arguments: seeds)
+    func room(seed: UInt64) {
+        let (records, bytes, _) = Self.journal(seed, 40)
+        for length in [1, 9, 10, 4096] {
+            let zeros = [UInt8](repeating: 0, count: length)
+            let reading = JournalReading(bytes + zeros)
+            #expect(reading.records == records && reading.goodByteCount == bytes.count && !reading.isTorn)
+            #expect(JournalReading(bytes + zeros + [1]).isTorn)
+            #expect(JournalReading(bytes + zeros + bytes).records == records)
+        }
+        #expect(!JournalReading([UInt8](repeating: 0, count: 100)).isTorn)
     }
 
     @Test("a byte that is not what it was ends it before its record", arguments: seeds)

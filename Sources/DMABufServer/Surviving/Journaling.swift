@@ -23,9 +23,8 @@ extension RegistryServer {
             Failpoint.reach(.before, .journal)
             for change in registry.takeChanges() { try write(change, to: &writer, vault) }
             Failpoint.reach(.during, .journal)
-            try vault.append(writer.bytes)
+            if !vault.append(writer.bytes) { try rewriteJournal(vault) }
             Failpoint.reach(.after, .journal)
-            if vault.shouldRewrite { try rewriteJournal(vault) }
         } catch { loseVault("\(error)") }
     }
 

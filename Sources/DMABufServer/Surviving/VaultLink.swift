@@ -40,17 +40,15 @@ final class VaultLink {
     /// How long the loop waits for a vault that does not read; then it goes on without.
     private static let patience: Duration = .milliseconds(500)
     private static let startPatience: Duration = .seconds(10)
-    /// A journal is written anew when it is this long and has grown fourfold.
-    private static let shortestToRewrite = 256 << 10
+    /// A journal is written anew when it is full: it has this much room, and four times what it begins with.
+    private static let smallestJournal = 256 << 10
     static let journalLimit = 1 << 30
 
     let socket: UnixSocket
     private let process: Process
-    private var journal: Descriptor?
+    private var journal: AppendedFile?
     /// Whether it has a journal, and so all memory that the journal speaks of.
     private(set) var isWhole = false
-    private var length = 0
-    private var rewriteAt = shortestToRewrite
     private(set) var held: Set<GenerationKey> = []
 
     private enum Process: ~Copyable {
@@ -156,25 +154,16 @@ final class VaultLink {
 
     /// From now on this is the journal.
     func begin(journal bytes: [UInt8]) throws(Errno) {
-        let file = try MemFD.create(named: "dmabuf-share journal", byteCount: 0)
-        try file.writeAll(bytes, at: 0)
-        guard try send(.journal, file) else { throw .brokenPipe }
-        journal = consume file
-        length = bytes.count
-        rewriteAt = max(Self.shortestToRewrite, 4 * length)
+        let capacity = max(Self.smallestJournal, 4 * bytes.count + 7 & ~7)
+        var next = try AppendedFile(named: "dmabuf-share journal", capacity: capacity)
+        _ = next.append(bytes)
+        guard try send(.journal, next.file) else { throw .brokenPipe }
+        journal = consume next
         isWhole = true
     }
 
-    var shouldRewrite: Bool { length >= rewriteAt }
-
-    func append(_ bytes: [UInt8]) throws(Errno) {
-        guard !bytes.isEmpty else { return }
-        switch journal {
-        case .some(let file): try file.writeAll(bytes, at: length)
-        case .none: throw .badFileDescriptor
-        }
-        length += bytes.count
-    }
+    /// False where the journal is full, and has to be written anew.
+    func append(_ bytes: [UInt8]) -> Bool { journal?.append(bytes) ?? false }
 
     func keep(_ key: GenerationKey, _ memory: borrowing DescriptorList) throws(Errno) {
         let message = VaultMessage.memory(key.buffer, key.generation, count: memory.count)

@@ -6,7 +6,8 @@ public import DMABufModel
 //
 // A record is its payload's length (4 bytes), its kind (2), the payload, and the CRC-32 of all that (4), little-endian. It
 // counts if it is whole, its sum is right and its payload means something; the first that does not count ends the journal,
-// for nobody can say where the next one would begin.
+// for nobody can say where the next one would begin. It is written into a file of zeros, which no record begins with: zeros
+// up to the end of the file are room that is left, and anything else is a record that was torn.
 
 /// Appends records to bytes.
 public struct JournalWriter {
@@ -35,13 +36,13 @@ public struct JournalReading: Equatable, Sendable {
     public var records: [JournalRecord] = []
     /// Up to here the bytes are good.
     public var goodByteCount = 0
-    /// Whether there was more, which does not count.
+    /// Whether there was more than zeros, which does not count.
     public var isTorn = false
 
     public init(_ bytes: [UInt8]) {
         while goodByteCount < bytes.count {
             guard let (record, end) = JournalFrame.read(bytes, at: goodByteCount) else {
-                isTorn = true
+                isTorn = bytes[goodByteCount...].contains { $0 != 0 }
                 return
             }
             records.append(record)
