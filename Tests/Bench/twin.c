@@ -7,11 +7,14 @@
  * epoll server cannot do without. It serves hello, join, register, lookup, attach, attachNamed, map, detach and
  * withdraw, and tells the attached when an owner dies or withdraws.
  *
+ * A vault of its own is given what is registered, as the registry's is; it writes no journal.
+ *
  * It is no registry. It leaves out moves, revocation, fences, locks, leases, tokens, shares between uids, quotas,
  * lists, images, verified release and every queue: whoever breaks a rule of the wire or does not read is closed
  * without a word.
  */
 #define _GNU_SOURCE
+#include "vault.h"
 #include "wire.h"
 
 #include <fcntl.h>
@@ -245,6 +248,7 @@ static void end_buffer(struct buffer *buffer) {
     }
     forget_name(buffer);
     REMOVE(by_id, buffer->id.low, next_by_id, buffer);
+    tell_vault((struct vault_key){buffer->id.high, buffer->id.low}, -1);
     close(buffer->descriptor);
     free(buffer);
 }
@@ -305,6 +309,7 @@ static bool do_register(struct client *client) {
     buffer->owner = client;
     buffer->descriptor = in.descriptors[0];
     in.descriptor_count = 0;
+    if (tell_vault((struct vault_key){buffer->id.high, buffer->id.low}, buffer->descriptor) != 0) fail("vault");
     memcpy(buffer->memories, body + 8, MEMORIES);
     INSERT(by_id, buffer->id.low, next_by_id, buffer);
     LINK(&client->owned, next_owned, at_owned, buffer);
@@ -512,6 +517,7 @@ int main(int count, char **arguments) {
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     if (getrandom(&run, sizeof run, 0) != sizeof run) fail("random");
+    if (start_vault() != 0) fail("vault");
     epoll = epoll_create1(EPOLL_CLOEXEC);
     int listener = listen_at(arguments[1]);
     watch(listener, 0);
