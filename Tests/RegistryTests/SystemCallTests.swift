@@ -22,9 +22,11 @@ struct SystemCallTests {
         }
     }
 
-    @Test("an attachment and its end cost one more: whether the descriptor before it has been read")
-    func attach() throws {
-        try counting { (client, name, deadline) in
+    @Test(
+        "an attachment and its end cost one more: whether the descriptor before it has been read; the journal costs none",
+        arguments: [false, true])
+    func attach(hasVault: Bool) throws {
+        try counting(hasVault: hasVault) { (client, name, deadline) in
             let attached = try client.attach(name, AttachTerms(.read), until: deadline)
             try client.ask(.detach(attached.attachment), until: deadline)
         } expect: {
@@ -70,9 +72,10 @@ struct SystemCallTests {
     }
 
     private func counting(
-        _ request: (inout RegistryConnection, String, Deadline) throws -> Void, expect: ([String: Int]) -> Void
+        hasVault: Bool = false, _ request: (inout RegistryConnection, String, Deadline) throws -> Void,
+        expect: ([String: Int]) -> Void
     ) throws {
-        let registry = try TracedRegistry()
+        let registry = try TracedRegistry(hasVault: hasVault)
         let deadline = Deadline.after(.seconds(60))
         var client = try RegistryConnection(at: registry.socket, until: deadline)
         _ = try client.register(MemFDExporter().export(.bytes(4096)), name: "asked", until: deadline)
