@@ -119,6 +119,33 @@ struct SurvivingTests {
         #expect(newcomer.rawValue > 1 << 40)
     }
 
+    @Test(
+        "who attaches again has never heard of the attachment that it has not spoken of; for others it waits",
+        arguments: [false, true])
+    func attachesAgain(isHeldByAnother: Bool) throws {
+        var story = Story()
+        let (owner, holder) = (try story.connect(), try story.connect())
+        let id = story.register(1, by: owner)
+        let lost = try story.attach(id, by: owner)
+        if isHeldByAnother { _ = try story.attach(id, by: holder) }
+        var (registry, effects) = (Self.restarted(story).0, Effects())
+        #expect(registry.comeBack(owner, as: Identity(uid: 1000, pid: 9), at: story.now, into: &effects))
+        effects.removeAll()
+        registry.handle(
+            .attach(id, AttachTerms(.readWrite)), numbered: RequestNumber(1), from: owner, at: story.now, into: &effects
+        )
+        let answer = effects.list.answer(to: owner)
+        if isHeldByAnother {
+            guard case .refused(.settling) = answer else { throw Unexpected(answer: answer) }
+        } else {
+            guard case .attached = answer else { throw Unexpected(answer: answer) }
+        }
+        #expect((registry.durable(lost) == nil) == !isHeldByAnother)
+        #expect(registry.problems() == [])
+    }
+
+    private struct Unexpected: Error { let answer: Answer? }
+
     @Test("an attachment that is asked back is asked again when its client is here again")
     func askedAgain() throws {
         var story = Story()

@@ -28,8 +28,11 @@ extension Registry {
     private mutating func grantAttach(
         _ found: (buffer: Slot, rights: Rights, token: Slot?), _ terms: AttachTerms, _ asker: Asker
     ) throws(Refusal) -> Answer {
+        let unheard = unheard(of: found.buffer, asker.client)
+        for old in unheard { settle(old) }
         try checkAttach(found.buffer, terms, asker)
         let slot = addAttachment(found, terms, asker)
+        for old in unheard { remove(attachment: old) }
         spend(found.token)
         let buffer = found.buffer
         let attachment = attachments[slot].id

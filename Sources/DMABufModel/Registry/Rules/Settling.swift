@@ -5,6 +5,8 @@
 // What was of the moment did not survive the restart: who is inside an access, and which fences are pending. So a buffer is
 // *settling* until everyone who was attached has said where it stands, is gone, or a bounded grace is over. An attachment of
 // before says so by an access that it goes on with, by mapping, by waiting, or by detaching: who is inside an access begins it first.
+// Who attaches to the buffer again has spoken of all that it knows of: of the others it has never heard, for the answer was
+// lost with the registry before, and they end.
 // Meanwhile the buffer is not moved or locked, nobody new attaches to write or to pin, no fences are waited for that may
 // not all be known, and an access begins only if none that may be under way conflicts with it: two that read do not. One
 // that was attached before goes on with what it was doing.
@@ -38,6 +40,13 @@ extension Registry {
         let buffer = attachments[attachment].buffer
         buffers[buffer].unsettled -= 1
         if buffers[buffer].unsettled == 0 { publish(buffer) }
+    }
+
+    /// The client's attachments to the buffer that it has not spoken of.
+    func unheard(of buffer: Slot, _ client: Slot) -> [Slot] {
+        guard buffers[buffer].unsettled > 0 else { return [] }
+        return clientAttachments.slots(of: clients[client].attachments)
+            .filter { attachments[$0].buffer == buffer && attachments[$0].isUnsettled }
     }
 
     mutating func startSettling() {
