@@ -74,9 +74,7 @@ extension RegistryClient {
     private func waitForPromises(
         _ attached: AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
     ) async throws(RegistryError) {
-        let within = Interval(nanoseconds: deadline.remaining.clampedNanoseconds)
-        let request = Request.wait(
-            attached.attachment, .waited(before: access), within: min(within, FenceTerms.longestInterval))
+        let request = Request.waiting(attached.attachment, .waited(before: access), until: deadline)
         // The wait has its own end, and is answered then: which fences were late is worth a moment more.
         try await ask(request, until: deadline.advanced(by: .seconds(1)))
     }

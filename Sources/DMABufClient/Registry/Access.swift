@@ -147,9 +147,7 @@ extension RegistryConnection {
     mutating func waitForPromises(
         _ attached: AttachedBuffer, _ usage: Usage, until deadline: Deadline
     ) throws(RegistryError) -> FenceStatus {
-        let within = Interval(nanoseconds: deadline.remaining.clampedNanoseconds)
-        // No fence is pending for longer than that.
-        let request = Request.wait(attached.attachment, usage, within: min(within, FenceTerms.longestInterval))
+        let request = Request.waiting(attached.attachment, usage, until: deadline)
         // The wait has its own end, and is answered then: which fences were late is worth a moment more.
         guard case .waited(let status) = try ask(request, until: deadline.advanced(by: .seconds(1))) else { return .ok }
         return status
@@ -207,5 +205,14 @@ extension RegistryConnection {
             throw .ruledOut(state == .dead ? .dead : .revoked)
         }
         return isSame
+    }
+}
+
+extension Request {
+    /// `deadline` ends the wait.
+    static func waiting(_ attachment: AttachmentID, _ usage: Usage, until deadline: Deadline) -> Request {
+        let within = Interval(nanoseconds: deadline.remaining.clampedNanoseconds)
+        // No fence is pending for longer than that.
+        return .wait(attachment, usage, within: min(within, FenceTerms.longestInterval))
     }
 }
