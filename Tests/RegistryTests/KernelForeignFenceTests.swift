@@ -42,11 +42,7 @@ struct KernelForeignFenceTests {
         #expect(control.status == 0, "\(control)")
 
         let other = try OtherBuffer()
-        let fence = try VGEM.attachFence(to: other.gem, write: true)
-        let file = try #require(try other.memory.fence(waitingBefore: .write))
-        _ = try client.add(
-            file, to: attached.attachment, FenceTerms(timeline: 1, point: 1, usage: .write, within: .seconds(10)),
-            until: limit)
+        let fence = try client.addWriter(of: other, to: attached, until: limit)
         let held = try registry.run("attach", "frame", "--", program, "wait", how, "300")
         #expect(held.status == 124, "\(held)")
         let waiting = try registry.start("attach", "frame", "--", program, "wait", how, "9000")
@@ -75,11 +71,7 @@ struct KernelForeignFenceTests {
         #expect(control.status == 0 && said() == "shown\n", "\(control) \(said())")
 
         let other = try OtherBuffer()
-        let fence = try VGEM.attachFence(to: other.gem, write: true)
-        let file = try #require(try other.memory.fence(waitingBefore: .write))
-        _ = try client.add(
-            file, to: attached.attachment, FenceTerms(timeline: 1, point: 1, usage: .write, within: .seconds(10)),
-            until: limit)
+        let fence = try client.addWriter(of: other, to: attached, until: limit)
         let showing = try registry.start("attach", "frame", "--", "sh", "-c", show)
         try wait { said() == "pending\n" }
         try fence.signal()
@@ -132,5 +124,18 @@ struct KernelForeignFenceTests {
         #expect(end.status == 0, "\(end)")
         #expect(try attached.pendingKernelFences().isEmpty)
         _ = try registry.stop()
+    }
+}
+
+extension RegistryConnection {
+    /// A fence of the other buffer, added to this one as a writer's: pending until it is signalled.
+    fileprivate mutating func addWriter(
+        of other: borrowing OtherBuffer, to attached: AttachedBuffer, until deadline: Deadline
+    ) throws -> VGEMFence {
+        let fence = try VGEM.attachFence(to: other.gem, write: true)
+        let file = try #require(try other.memory.fence(waitingBefore: .write))
+        let terms = FenceTerms(timeline: 1, point: 1, usage: .write, within: .seconds(10))
+        _ = try add(file, to: attached.attachment, terms, until: deadline)
+        return fence
     }
 }
