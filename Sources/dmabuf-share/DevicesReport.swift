@@ -2,6 +2,7 @@
 
 import DMABuf
 import DMABufDevices
+import DMABufModel
 import DMABufSystem
 
 /// Everything that this machine exports from and imports into.
@@ -23,10 +24,11 @@ struct DevicesReport: Report {
         let remedy: String?
         let traits: [String]?
         let sizeLimit: UInt64?
+        let device: String?
         let permission: String?
 
         enum CodingKeys: String, CodingKey {
-            case name, ok, why, remedy, traits, permission
+            case name, ok, why, remedy, traits, device, permission
             case sizeLimit = "size_limit"
         }
     }
@@ -122,14 +124,14 @@ extension DevicesReport.Exporter {
     fileprivate init(_ attempt: ExporterBackend.Attempt) {
         switch attempt.result {
         case .success(let exporter):
-            let capabilities = exporter.capabilities
+            let offer = exporter.offer
             self.init(
-                name: exporter.name, ok: true, why: nil, remedy: nil, traits: capabilities.traits.names,
-                sizeLimit: capabilities.sizeLimit, permission: capabilities.permission)
+                name: exporter.name, ok: true, why: nil, remedy: nil, traits: offer.traits.names,
+                sizeLimit: offer.sizeLimit, device: offer.device, permission: offer.permission)
         case .failure(let error):
             self.init(
                 name: attempt.name, ok: false, why: error.message, remedy: error.remedy, traits: nil, sizeLimit: nil,
-                permission: nil)
+                device: nil, permission: nil)
         }
     }
 }

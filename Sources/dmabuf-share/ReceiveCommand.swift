@@ -40,7 +40,7 @@ struct ReceiveCommand: ParsableCommand {
             let importer = try into.map { name throws(DMABufError) in try ImporterBackend.open(name.text) }
             let deadline = Deadline.after(options.timeout.duration)
             var peer = try address.connect(until: deadline)
-            let offer = try peer.nextOffer(until: deadline) { importer?.exclusion(of: $0) }
+            let offer = try peer.nextOffer(until: deadline) { importer?.exclusion(of: $0.buffer) }
             try offer.waitForFences(before: .read, until: deadline)
             if let importer {
                 for memory in offer.buffer.memory { try importer.attach(memory, for: offer.access).detach() }
@@ -65,12 +65,5 @@ struct ReceiveCommand: ParsableCommand {
                 .failed, "the content differs: checksum \(found) read and \(expected) promised")
         }
         return found
-    }
-}
-
-extension Importer {
-    /// Why one of the buffers cannot be attached.
-    fileprivate func exclusion(of offer: ReceivedOffer) -> DMABufError? {
-        offer.buffer.memory.lazy.compactMap(exclusion(of:)).first.map { DMABufError(.refused, "\(name): \($0)") }
     }
 }

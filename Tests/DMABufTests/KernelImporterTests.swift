@@ -14,17 +14,18 @@ struct KernelImporterTests {
         let importer = try ImporterBackend.open(name)
         let buffer = try Backends.bytes(65536, from: exporter)
         let before = try buffer.referenceCount()
-        if let reason = importer.exclusion(of: buffer) {
-            #expect(!reason.isEmpty)
+        if let exclusion = importer.exclusion(of: buffer) {
+            #expect(exclusion.code == .refused && exclusion.remedy != nil)
             do throws(DMABufError) {
                 try importer.attach(buffer, for: .read).detach()
                 Issue.record("\(name) took what it excludes")
-            } catch { #expect(error.code == .refused) }
+            } catch { #expect(error.message == exclusion.message) }
             return
         }
         do {
             let attachment = try importer.attach(buffer, for: .readWrite)
             #expect(attachment.importer == importer.name)
+            #expect(importer.requirements.party == importer.name)
             #expect(attachment.buffer === buffer)
             let twice = try importer.attach(buffer, for: .read)
             twice.detach()

@@ -8,7 +8,7 @@ import SystemPackage
 /// memory to nobody.
 public struct DMAHeapExporter: Exporter {
     public let name: String
-    public let capabilities: ExporterCapabilities
+    public let offer: MemoryOffer
     private let heap: String
 
     static let backend = ExporterBackend(
@@ -23,10 +23,10 @@ public struct DMAHeapExporter: Exporter {
         ) { () throws(Errno) in try DMAHeap(named: heap) }
         self.heap = heap
         name = "heap:\(heap)"
-        var traits: ExporterCapabilities.Traits = [.cpuMappable, .kernelFences]
+        var traits: MemoryTraits = [.cpuMappable, .kernelFences]
         // Heaps over the contiguous allocator, by the names that kernels have given them.
         if heap.contains("cma") || heap == "reserved" { traits.insert(.contiguous) }
-        capabilities = ExporterCapabilities(traits, permission: "\(DMAHeap.folder)/\(heap), usually root")
+        offer = MemoryOffer(traits, device: "\(DMAHeap.folder)/\(heap)", permission: "usually root")
     }
 
     public func export(_ request: BufferRequest) throws(DMABufError) -> DescribedBuffer {

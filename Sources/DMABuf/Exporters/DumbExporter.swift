@@ -8,7 +8,7 @@ import SystemPackage
 /// `/dev/dri/cardN`, usually of group video.
 public struct DumbExporter: Exporter {
     public let name: String
-    public let capabilities: ExporterCapabilities
+    public let offer: MemoryOffer
     private let node: DRMNode
 
     static let backend = ExporterBackend(
@@ -25,10 +25,10 @@ public struct DumbExporter: Exporter {
                 .unsupported, "dumb:\(node.name): \(node.driver) has no dumb buffers that can be exported")
         }
         self.name = "dumb:\(node.name)"
-        var traits: ExporterCapabilities.Traits = [.cpuMappable, .kernelFences]
+        var traits: MemoryTraits = [.cpuMappable, .kernelFences]
         if node.hasDisplay { traits.insert(.scanout) }
-        capabilities = ExporterCapabilities(
-            traits, sizeLimit: DRMNode.dumbSizeLimit, permission: "\(node.path), group video")
+        offer = MemoryOffer(
+            traits, sizeLimit: DRMNode.dumbSizeLimit, strideAlignment: 1, device: node.path, permission: "group video")
     }
 
     public func export(_ request: BufferRequest) throws(DMABufError) -> DescribedBuffer {

@@ -8,7 +8,7 @@ import SystemPackage
 /// device takes it, no kernel fence guards it, and nothing counts its references.
 public struct MemFDExporter: Exporter {
     public let name = "memfd"
-    public let capabilities = ExporterCapabilities([.cpuMappable, .standIn])
+    public let offer = MemoryOffer([.cpuMappable, .standIn])
 
     static let backend = ExporterBackend("memfd", .none) { _ throws(DMABufError) in MemFDExporter() }
 

@@ -11,7 +11,7 @@ import SystemPackage
 /// dma-buf show different memory for good.
 public struct UDMABufExporter: Exporter {
     public let name = "udmabuf"
-    public let capabilities: ExporterCapabilities
+    public let offer: MemoryOffer
 
     static let backend = ExporterBackend("udmabuf", .none) { _ throws(DMABufError) in try UDMABufExporter() }
 
@@ -21,8 +21,8 @@ public struct UDMABufExporter: Exporter {
         {
             () throws(Errno) in try UDMABuf()
         }
-        capabilities = ExporterCapabilities(
-            [.cpuMappable, .kernelFences], sizeLimit: UDMABuf.sizeLimit, permission: "\(UDMABuf.path), group kvm")
+        offer = MemoryOffer(
+            [.cpuMappable, .kernelFences], sizeLimit: UDMABuf.sizeLimit, device: UDMABuf.path, permission: "group kvm")
     }
 
     public func export(_ request: BufferRequest) throws(DMABufError) -> DescribedBuffer {

@@ -8,7 +8,7 @@ import SystemPackage
 /// `/dev/dri/cardN`, usually of group video.
 public struct VGEMExporter: Exporter {
     public let name: String
-    public let capabilities: ExporterCapabilities
+    public let offer: MemoryOffer
     private let node: DRMNode
 
     static let backend = ExporterBackend("vgem", .optional("NODE")) { node throws(DMABufError) in
@@ -25,9 +25,9 @@ public struct VGEMExporter: Exporter {
             throw DMABufError(.unsupported, "vgem: \(self.node.path) belongs to \(self.node.driver)")
         }
         name = "vgem:\(self.node.name)"
-        capabilities = ExporterCapabilities(
-            [.cpuMappable, .kernelFences], sizeLimit: DRMNode.dumbSizeLimit,
-            permission: "\(self.node.path), group video")
+        offer = MemoryOffer(
+            [.cpuMappable, .kernelFences], sizeLimit: DRMNode.dumbSizeLimit, strideAlignment: 1, device: self.node.path,
+            permission: "group video")
     }
 
     public func export(_ request: BufferRequest) throws(DMABufError) -> DescribedBuffer {

@@ -12,7 +12,8 @@ public struct CPUImporter: Importer {
 
     public init() {}
 
-    public func exclusion(of buffer: DMABuffer) -> String? { nil }
+    /// None: whether memory can be mapped shows when it is.
+    public var requirements: Requirements { Requirements(party: name, takesStandIns: true) }
 
     public func attach(_ buffer: DMABuffer, for access: Access) throws(DMABufError) -> Attachment {
         Attachment(buffer: buffer, access: access, importer: name, place: .cpu)

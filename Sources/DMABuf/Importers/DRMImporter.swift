@@ -7,6 +7,7 @@ import SystemPackage
 /// Any DRM device, through PRIME. Device `/dev/dri/cardN` or `renderDN`, usually of group video or render.
 public struct DRMImporter: Importer {
     public let name: String
+    public let requirements: Requirements
     private let node: DRMNode
 
     static let backend = ImporterBackend(
@@ -19,18 +20,10 @@ public struct DRMImporter: Importer {
             "drm:\(name.escapedForDisplay): open it", remedy: "name a node of /dev/dri that this user may open"
         ) { () throws(Errno) in try DRMNode(name) }
         self.name = "drm:\(node.name)"
+        requirements = Requirements(party: self.name, device: node.path, origin: node.origin)
     }
 
     public var driver: String { node.driver }
-
-    public func exclusion(of buffer: DMABuffer) -> String? {
-        if buffer.isStandIn { return "a memfd is no dma-buf, and a device imports nothing else" }
-        if !node.importsPrime { return "\(node.driver) imports no dma-bufs" }
-        if node.driver == VirtIOGPU.driver, buffer.exporterName != VirtIOGPU.driver, !VirtIOGPU.hasBlobResources(node) {
-            return "virtio_gpu imports foreign dma-bufs only with blob resources, which this device has not"
-        }
-        return nil
-    }
 
     public func attach(_ buffer: DMABuffer, for access: Access) throws(DMABufError) -> Attachment {
         try check(buffer)
@@ -38,5 +31,20 @@ public struct DRMImporter: Importer {
             () throws(Errno) in try node.importBuffer(buffer.descriptor)
         }
         return Attachment(buffer: buffer, access: access, importer: name, place: .gem(gem))
+    }
+}
+
+extension DRMNode {
+    /// Whose dma-bufs the driver imports, nil for anyone's.
+    var origin: Requirements.Origin? {
+        if !importsPrime {
+            return Requirements.Origin(exporters: [], reason: "\(driver) lacks DRM_PRIME_CAP_IMPORT")
+        }
+        if driver == VirtIOGPU.driver, !VirtIOGPU.hasBlobResources(self) {
+            return Requirements.Origin(
+                exporters: [VirtIOGPU.driver],
+                reason: "\(driver) imports foreign dma-bufs only with blob resources, which this device has not")
+        }
+        return nil
     }
 }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import DMABuf
+import DMABufModel
 import DMABufSystem
 
 struct DemoCommand: ParsableCommand {
@@ -33,7 +34,7 @@ struct DemoCommand: ParsableCommand {
     func run() throws {
         try reporting(json: json) {
             let (exporter, attempts) = try choose()
-            if requireReal, exporter.capabilities.traits.contains(.standIn) {
+            if requireReal, exporter.offer.traits.contains(.standIn) {
                 throw DMABufError(
                     .unavailable,
                     from == nil

@@ -2,6 +2,7 @@
 
 import DMABuf
 import DMABufDevices
+import DMABufModel
 import DMABufSystem
 import SystemPackage
 
@@ -40,7 +41,7 @@ struct DemoSupervisor {
         for attempt in attempts { try show("  tried   \(attempt)\n") }
         let steps = try play()
         let result = Result(
-            exporter: exporter.name, real: !exporter.capabilities.traits.contains(.standIn),
+            exporter: exporter.name, real: !exporter.offer.traits.contains(.standIn),
             verified: !steps.contains { $0.outcome == .failed } && steps.last?.id == "survive registry",
             steps: steps, nanoseconds: Deadline.now().nanoseconds - start.nanoseconds)
         try show(result.text)
@@ -83,7 +84,7 @@ struct DemoSupervisor {
 
     private func expectNoHolder(of inode: UInt64) throws -> String {
         let holders =
-            exporter.capabilities.traits.contains(.standIn)
+            exporter.offer.traits.contains(.standIn)
             ? Inventory.holders(ofMemFD: inode)
             : Inventory.take().buffers.first { $0.inode == inode }?.holders.map(\.process) ?? []
         guard holders.isEmpty else { throw DemoFailure("still held by process(es) \(holders)") }
