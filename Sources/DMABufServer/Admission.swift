@@ -74,10 +74,16 @@ extension MemoryTable.Entry {
     /// What the rules know of it. Of several memories the first one's inode stands for all.
     var backing: Backing {
         Backing(
-            inode: memory[0].inode, byteCount: memory.reduce(0) { $0.addingOrMost($1.byteCount) },
+            inode: memory[0].memoryNumber, byteCount: memory.reduce(0) { $0.addingOrMost($1.byteCount) },
             descriptorCount: UInt32(memory.count), provesRelease: memory.allSatisfy { $0.provesRelease(isOurs: isOurs) }
         )
     }
+}
+
+extension DMABuffer {
+    /// The inode, which names the memory among dma-bufs. Stand-ins are numbered by another filesystem, so theirs get a
+    /// bit that no inode of either reaches: a memfd moved to a dma-buf of the same number is no move to itself.
+    fileprivate var memoryNumber: UInt64 { isStandIn ? inode | 1 << 63 : inode }
 }
 
 extension UInt64 {

@@ -73,6 +73,30 @@ struct KernelMoveTests {
         #expect(try owner.attach(id, AttachTerms(.read), until: limit).generation == generation)
         _ = try registry.stop()
     }
+
+    /// Memfds and dma-bufs are numbered by two filesystems: the same inode number is not the same memory.
+    @Test("a stand-in moves to a dma-buf that happens to have its number", .requires("udmabuf"))
+    func sameNumber() throws {
+        let registry = try RunningRegistry()
+        var owner = try RegistryConnection(at: registry.socket, until: limit)
+        var (first, second) = (try Backends.bytes(4096, from: "memfd"), try Backends.bytes(4096, from: "udmabuf"))
+        // Whichever counter is behind catches up.
+        for _ in 0..<200_000 where first.inode != second.inode {
+            if first.inode < second.inode {
+                first = try Backends.bytes(4096, from: "memfd")
+            } else {
+                second = try Backends.bytes(4096, from: "udmabuf")
+            }
+        }
+        try #require(first.inode == second.inode)
+        let (id, generation) = try owner.register(DescribedBuffer(.bytes(4096), memory: [first]), until: limit)
+        try owner.ask(.beginMove(id, generation, MoveTerms(within: .seconds(5))), until: limit)
+        let moved = try DescribedBuffer(.bytes(4096), memory: [second])
+        try owner.commitMove(of: id, from: generation, to: moved, until: limit)
+        let end = try owner.next(until: limit) { if case .moveEnded = $0 { true } else { false } }
+        #expect(end == .moveEnded(id, .moved(generation.next, cutOff: [])))
+        _ = try registry.stop()
+    }
 }
 
 extension RegistryConnection {

@@ -18,7 +18,8 @@ public struct Identity: Hashable, Sendable {
 
 /// What the kernel says of the dma-buf behind one generation.
 public struct Backing: Hashable, Sendable {
-    /// The dma-buf's inode number, a counter that the kernel never reuses.
+    /// The dma-buf's inode number, a counter that the kernel never reuses; bit 63 is set for a stand-in, which is
+    /// counted elsewhere.
     public var inode: UInt64
     /// Its true size (`lseek(SEEK_END)`), never the sender's word.
     public var byteCount: UInt64
