@@ -10,7 +10,7 @@ public enum Message: Equatable, Sendable {
     case farewell(Farewell)
 
     // Of two processes that pass buffers to each other.
-    case offer(Offer)
+    indirect case offer(Offer)
     case accepted
     /// Also the registry's answer to descriptors that are not what they are called.
     case refused(OfferRefusal)
@@ -19,20 +19,20 @@ public enum Message: Equatable, Sendable {
     case join(Join)
     case joined(Joined)
     case register(NewBuffer)
-    case commitMove(NewGeneration)
+    indirect case commitMove(NewGeneration)
     case allocate(Allocation)
     case stats
     case statistics([Statistic])
     /// Every other request, as the rules have it. Its tokens are secrets here, and hashes in the rules.
     case request(Request)
     case granted(Grant)
-    case inspected(InspectedBuffer)
+    indirect case inspected(InspectedBuffer)
     /// Every other answer, as the rules have it.
     case answer(Answer)
     case notice(Notice)
 
     // To and from the registry's own worker.
-    case order(WorkOrder)
+    indirect case order(WorkOrder)
     case made(Memories)
 }
 

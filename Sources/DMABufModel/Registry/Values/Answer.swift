@@ -17,7 +17,7 @@ public enum Answer: Hashable, Sendable {
     case waited(FenceStatus)
     case locked(LockNumber, until: Instant)
     case tokenWithdrawn(tokens: Int, attachments: Int)
-    case inspected(Inspection)
+    indirect case inspected(Inspection)
     /// `next` continues the list; 0 ends it. A part may be empty.
     case listed([Listing], next: UInt32)
 }

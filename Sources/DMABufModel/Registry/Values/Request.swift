@@ -33,13 +33,13 @@ public enum Request: Hashable, Sendable {
     case endAccess(AttachmentID)
 
     // Move.
-    case beginMove(BufferID, Generation, MoveTerms)
+    indirect case beginMove(BufferID, Generation, MoveTerms)
     /// The holder has unmapped; `ending` is the fence that ends its use, if work is still under way.
     case acknowledge(AttachmentID, Generation, ending: FenceTerms?)
     /// The holder will not let go.
     case refuseMove(AttachmentID, Generation)
     /// `fence` is the copy's, for memory that is still being filled.
-    case commitMove(BufferID, Generation, Backing, fence: FenceTerms?)
+    indirect case commitMove(BufferID, Generation, Backing, fence: FenceTerms?)
     case abortMove(BufferID, Generation)
 
     // Revoke.
