@@ -54,6 +54,9 @@ public struct RegistryServer: ~Copyable {
     /// nil: nothing survives this process.
     var vault: VaultLink?
     var mending = Mending()
+    /// Used again by every step that changes what survives.
+    var changesTaken: [Change] = []
+    var journalWriter = JournalWriter()
     /// What each client comes back with, and who is awaited.
     var secrets: [ClientID: SecretHash] = [:]
     var absent: [SecretHash: ClientID] = [:]

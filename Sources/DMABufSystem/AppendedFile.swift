@@ -21,9 +21,9 @@ public struct AppendedFile: ~Copyable, Sendable {
     }
 
     /// False, and nothing is written, where it does not fit.
-    public mutating func append(_ bytes: [UInt8]) -> Bool {
+    public mutating func append(_ bytes: Span<UInt8>) -> Bool {
         guard bytes.count <= page.words.byteCount - byteCount else { return false }
-        page.copy(bytes.span, to: byteCount)
+        page.copy(bytes, to: byteCount)
         byteCount += bytes.count
         return true
     }

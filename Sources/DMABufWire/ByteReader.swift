@@ -17,8 +17,10 @@ struct ByteReader: ~Escapable {
     ) throws(WireError) -> Value {
         let size = Value.bitWidth / 8
         guard remaining >= size else { throw .tooShort(needs: offset + size, has: bytes.count) }
+        // Of a part whose size is known the compiler makes one load.
+        let part = bytes.extracting(offset..<offset + size)
         var value: Value = 0
-        for index in 0..<size { value |= Value(truncatingIfNeeded: bytes[offset + index]) << Value(8 * index) }
+        for index in 0..<size { value |= Value(truncatingIfNeeded: part[index]) << Value(8 * index) }
         offset += size
         return value
     }

@@ -8,17 +8,15 @@ extension Envelope {
     /// Traps on a message that no decoder would take, such as a name that is too long: callers check those first.
     public func encode(into bytes: inout [UInt8]) {
         precondition(!message.opcode.isNotice || serial == 0, "a notice with a number")
-        var writer = ByteWriter()
-        writer.exchange(with: &bytes)
-        writer.removeAll()
+        var writer = ByteWriter(reusing: &bytes)
         writer.write(message.opcode.rawValue)
         writer.write(UInt16(message.descriptorCount))
         writer.write(UInt32(0))  // size, below
         writer.write(serial)
         message.write(to: &writer)
-        precondition(writer.bytes.count <= Wire.messageLimit, "a message of \(writer.bytes.count) bytes")
-        writer.patch(size: UInt32(writer.bytes.count), at: 4)
-        writer.exchange(with: &bytes)
+        precondition(writer.count <= Wire.messageLimit, "a message of \(writer.count) bytes")
+        writer.patch(size: UInt32(writer.count), at: 4)
+        writer.finish(into: &bytes)
     }
 
     public func encoded() -> [UInt8] {

@@ -33,11 +33,25 @@ struct SumTests {
     @Test("the published vector of CRC-32, and every flipped bit is found")
     func sum() {
         let bytes = Array("123456789".utf8)
-        #expect(CRC32.of(bytes) == 0xcbf4_3926)
+        #expect(CRC32.of(bytes.span) == 0xcbf4_3926)
         for bit in 0..<bytes.count * 8 {
             var other = bytes
             other[bit / 8] ^= 1 << UInt8(bit % 8)
-            #expect(CRC32.of(other) != CRC32.of(bytes))
+            #expect(CRC32.of(other.span) != CRC32.of(bytes.span))
+        }
+    }
+
+    /// Eight bytes at a time is an implementation; one bit at a time is the definition.
+    @Test("CRC-32 of every length is what its definition says")
+    func definition() {
+        for count in 0...67 {
+            let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 * 151 + count) }
+            var state = UInt32.max
+            for byte in bytes {
+                state ^= UInt32(byte)
+                for _ in 0..<8 { state = state & 1 == 0 ? state >> 1 : state >> 1 ^ 0xedb8_8320 }
+            }
+            #expect(CRC32.of(bytes.span) == ~state)
         }
     }
 }

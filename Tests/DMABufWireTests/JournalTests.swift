@@ -151,3 +151,7 @@ extension SplitMix64 {
             isBarred: flip(), isCondemned: flip(), isPinned: flip(), token: flip() ? token() : nil, end: instant())
     }
 }
+
+extension JournalWriter {
+    fileprivate var bytes: [UInt8] { written.indices.map { written[$0] } }
+}

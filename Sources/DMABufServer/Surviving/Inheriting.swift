@@ -63,7 +63,7 @@ extension RegistryServer {
             for key in vault.held where memories[key] == nil { try vault.drop(key) }
             // Of one that died in the middle of handing it over.
             for key in memories.keys { try keep(key, vault) }
-            _ = registry.takeChanges()
+            registry.takeChanges()
             Failpoint.reach(.during, .restore)
             try rewriteJournal(vault)
             Failpoint.reach(.after, .restore)

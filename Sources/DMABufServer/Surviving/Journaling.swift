@@ -19,37 +19,38 @@ extension RegistryServer {
         guard let vault, registry.hasChanges else { return }
         guard vault.isWhole else { return mending.note(registry.takeChanges()) }
         do throws(Errno) {
-            var writer = JournalWriter()
             Failpoint.reach(.before, .journal)
-            for change in registry.takeChanges() { try write(change, to: &writer, vault) }
+            registry.takeChanges(into: &changesTaken)
+            journalWriter.removeAll()
+            for index in changesTaken.indices { try write(changesTaken[index], vault) }
             Failpoint.reach(.during, .journal)
-            if !vault.append(writer.bytes) { try rewriteJournal(vault) }
+            if !vault.append(journalWriter.written) { try rewriteJournal(vault) }
             Failpoint.reach(.after, .journal)
         } catch { loseVault("\(error)") }
     }
 
-    private mutating func write(_ change: Change, to writer: inout JournalWriter, _ vault: VaultLink) throws(Errno) {
+    private mutating func write(_ change: Change, _ vault: VaultLink) throws(Errno) {
         switch change {
         case .client(let id):
             if let client = registry.durable(id), let secret = secrets[id] {
-                writer.append(.client(client, secret: secret))
+                journalWriter.append(.client(client, secret: secret))
             } else {
                 if let secret = secrets.removeValue(forKey: id) { absent[secret] = nil }
-                writer.append(.clientEnded(id))
+                journalWriter.append(.clientEnded(id))
             }
         case .buffer(let id):
-            guard let buffer = registry.durable(id) else { return writer.append(.bufferEnded(id)) }
+            guard let buffer = registry.durable(id) else { return journalWriter.append(.bufferEnded(id)) }
             try keep(GenerationKey(buffer: id, generation: buffer.generation), vault)
-            append(buffer, to: &writer)
-        case .token(let id): writer.append(registry.durable(id).map { .token($0) } ?? .tokenEnded(id))
+            append(buffer)
+        case .token(let id): journalWriter.append(registry.durable(id).map { .token($0) } ?? .tokenEnded(id))
         case .attachment(let id):
-            writer.append(registry.durable(id).map { .attachment($0) } ?? .attachmentEnded(id))
+            journalWriter.append(registry.durable(id).map { .attachment($0) } ?? .attachmentEnded(id))
         }
     }
 
-    private func append(_ buffer: DurableBuffer, to writer: inout JournalWriter) {
+    private mutating func append(_ buffer: DurableBuffer) {
         guard let entry = entry(of: GenerationKey(buffer: buffer.id, generation: buffer.generation)) else { return }
-        writer.append(.buffer(buffer, entry.memories, isOurs: entry.isOurs))
+        journalWriter.append(.buffer(buffer, entry.memories, isOurs: entry.isOurs))
     }
 
     /// The memory of a generation that is here, or has come with the request that is being decided.
@@ -74,16 +75,18 @@ extension RegistryServer {
 
     /// Everything that is so now, in a journal of its own.
     mutating func rewriteJournal(_ vault: VaultLink) throws(Errno) {
-        var writer = JournalWriter()
-        writer.append(.start(JournalStart(salt: tokens.salt, firstNumber: firstNumber)))
+        journalWriter.removeAll()
+        journalWriter.append(.start(JournalStart(salt: tokens.salt, firstNumber: firstNumber)))
         let all = registry.durable
         for client in all.clients {
-            if let secret = secrets[client.id] { writer.append(.client(client, secret: secret)) }
+            if let secret = secrets[client.id] { journalWriter.append(.client(client, secret: secret)) }
         }
-        for buffer in all.buffers { append(buffer, to: &writer) }
-        for token in all.tokens { writer.append(.token(token)) }
-        for attachment in all.attachments { writer.append(.attachment(attachment)) }
-        try vault.begin(journal: writer.bytes)
+        for buffer in all.buffers { append(buffer) }
+        for token in all.tokens { journalWriter.append(.token(token)) }
+        for attachment in all.attachments { journalWriter.append(.attachment(attachment)) }
+        try vault.begin(journal: journalWriter.written)
+        // It was as large as the journal.
+        journalWriter = JournalWriter()
     }
 
     /// The memory is nobody's any more.
@@ -101,7 +104,7 @@ extension RegistryServer {
         vault.giveUp()
         self.vault = nil
         registry.keepsChanges = false
-        _ = registry.takeChanges()
+        registry.takeChanges()
         memories.setBaselines(to: 1)
         arriving.memory?.baseline = 1
         mending.wait(from: now)

@@ -96,7 +96,7 @@ extension RegistryServer {
     }
 
     private mutating func complete(_ vault: VaultLink) throws(Errno) {
-        _ = registry.takeChanges()
+        registry.takeChanges()
         try rewriteJournal(vault)
         mending.end(at: now)
         log.notice("there is another vault", metadata: ["held": "\(vault.held.count)"])

@@ -153,7 +153,7 @@ final class VaultLink {
     // MARK: Writing
 
     /// From now on this is the journal.
-    func begin(journal bytes: [UInt8]) throws(Errno) {
+    func begin(journal bytes: Span<UInt8>) throws(Errno) {
         let capacity = max(Self.smallestJournal, 4 * bytes.count + 7 & ~7)
         var next = try AppendedFile(named: "dmabuf-share journal", capacity: capacity)
         _ = next.append(bytes)
@@ -163,7 +163,7 @@ final class VaultLink {
     }
 
     /// False where the journal is full, and has to be written anew.
-    func append(_ bytes: [UInt8]) -> Bool { journal?.append(bytes) ?? false }
+    func append(_ bytes: Span<UInt8>) -> Bool { journal?.append(bytes) ?? false }
 
     func keep(_ key: GenerationKey, _ memory: borrowing DescriptorList) throws(Errno) {
         let message = VaultMessage.memory(key.buffer, key.generation, count: memory.count)

@@ -15,19 +15,24 @@ public struct JournalWriter {
 
     public init() {}
 
-    public var bytes: [UInt8] { writer.bytes }
-    public var isEmpty: Bool { writer.bytes.isEmpty }
+    /// All that was appended.
+    public var written: Span<UInt8> {
+        @_lifetime(borrow self) borrowing get { writer.written }
+    }
+
+    public var isEmpty: Bool { writer.count == 0 }
+    /// Keeps the space for the next records.
     public mutating func removeAll() { writer.removeAll() }
 
     public mutating func append(_ record: JournalRecord) {
-        let start = writer.bytes.count
+        let start = writer.count
         writer.write(UInt32(0))  // length, below
         writer.write(record.kind.rawValue)
         record.write(to: &writer)
-        let length = writer.bytes.count - start - JournalFrame.head
+        let length = writer.count - start - JournalFrame.head
         precondition(length <= JournalFrame.payloadLimit, "a record of \(length) bytes")
         writer.patch(size: UInt32(length), at: start)
-        writer.write(CRC32.of(writer.bytes[start...]))
+        writer.write(CRC32.of(writer.written.extracting(start..<writer.count)))
     }
 }
 
@@ -64,7 +69,7 @@ enum JournalFrame {
         else { return nil }
         let end = start + head + Int(length)
         var tail = ByteReader(bytes.span.extracting(end..<end + sum))
-        guard let stated = try? tail.read(UInt32.self), stated == CRC32.of(bytes[start..<end]),
+        guard let stated = try? tail.read(UInt32.self), stated == CRC32.of(bytes.span.extracting(start..<end)),
             let kind = JournalKind(rawValue: kind)
         else { return nil }
         var payload = ByteReader(bytes.span.extracting(start + head..<end))

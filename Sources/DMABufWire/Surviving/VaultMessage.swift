@@ -84,7 +84,9 @@ extension VaultMessage {
             writer.write(generation)
         default: writer.writeReserved(24)
         }
-        return writer.bytes
+        var bytes: [UInt8] = []
+        writer.finish(into: &bytes)
+        return bytes
     }
 
     /// Strictly: whatever decodes encodes to the same bytes. `descriptorCount` is how many really came.

@@ -84,7 +84,6 @@ extension Registry {
             try waitForMove(of: buffer, .map(id), asker)
             return nil
         }
-        attachments[slot].state = .ok
         settle(slot)
         follow(slot)
         let generation = buffers[buffer].generation
@@ -95,8 +94,12 @@ extension Registry {
     /// By mapping the present generation an importer says that it has let the old one go.
     private mutating func follow(_ slot: Slot) {
         clearSuspect(slot)
-        attachments[slot].generation = buffers[attachments[slot].buffer].generation
         attachments[slot].wasToldToFollow = false
+        let present = buffers[attachments[slot].buffer].generation
+        // Who maps what it has mapped before changes nothing that survives.
+        guard attachments[slot].generation != present || attachments[slot].state != .ok else { return }
+        attachments[slot].generation = present
+        attachments[slot].state = .ok
         changed(.attachment(attachments[slot].id))
     }
 

@@ -19,12 +19,25 @@ extension Registry {
 
     public var hasChanges: Bool { !changes.isEmpty }
 
-    /// What has changed since this was asked last, each once, in the order of first change.
+    /// What has changed since this was asked last, each once, in the order of first change. `taken` is emptied first; its
+    /// space is used again, for every request asks this.
+    public mutating func takeChanges(into taken: inout [Change]) {
+        taken.removeAll(keepingCapacity: true)
+        if changes.count <= 8 {
+            for change in changes where !taken.contains(change) { taken.append(change) }
+        } else {
+            var seen: Set<Change> = []
+            for change in changes where seen.insert(change).inserted { taken.append(change) }
+        }
+        changes.removeAll(keepingCapacity: true)
+    }
+
+    /// As above, for the rarer askers.
+    @discardableResult
     public mutating func takeChanges() -> [Change] {
-        guard !changes.isEmpty else { return [] }
-        var seen: Set<Change> = []
-        defer { changes.removeAll(keepingCapacity: true) }
-        return changes.filter { seen.insert($0).inserted }
+        var taken: [Change] = []
+        takeChanges(into: &taken)
+        return taken
     }
 
     // MARK: What is so now; nil once it has ended
