@@ -10,6 +10,9 @@ import SystemPackage
 struct GenerationKey: Hashable, Sendable {
     var buffer: BufferID
     var generation: Generation
+
+    /// Few buffers have two at a time.
+    func hash(into hasher: inout Hasher) { hasher.combine(buffer) }
 }
 
 /// The memory behind every generation that is not released.

@@ -63,7 +63,7 @@ extension RegistryServer {
     /// From here on the vault counts, too.
     mutating func keep(_ key: GenerationKey, _ vault: VaultLink) throws(Errno) {
         guard !vault.held.contains(key), let entry = entry(of: key) else { return }
-        try vault.keep(key, try entry.duplicates())
+        try vault.keep(key, entry)
         if memories[key] != nil {
             memories[key]?.baseline = Self.baselineWithVault
         } else {

@@ -90,7 +90,7 @@ extension RegistryServer {
         guard let buffer = registry.durable(id) else { return true }
         let key = GenerationKey(buffer: id, generation: buffer.generation)
         guard !vault.held.contains(key), let entry = memories[key] else { return true }
-        guard try vault.tryKeep(key, try entry.duplicates()) else { return false }
+        guard try vault.tryKeep(key, entry) else { return false }
         memories[key]?.baseline = Self.baselineWithVault
         return true
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DMABuf
 import DMABufModel
 public import DMABufSystem
 import DMABufWire
@@ -50,6 +51,7 @@ final class VaultLink {
     /// Whether it has a journal, and so all memory that the journal speaks of.
     private(set) var isWhole = false
     private(set) var held: Set<GenerationKey> = []
+    private var outgoing: [UInt8] = []
 
     private enum Process: ~Copyable {
         case started(ChildProcess)
@@ -165,38 +167,61 @@ final class VaultLink {
     /// False where the journal is full, and has to be written anew.
     func append(_ bytes: Span<UInt8>) -> Bool { journal?.append(bytes) ?? false }
 
-    func keep(_ key: GenerationKey, _ memory: borrowing DescriptorList) throws(Errno) {
-        let message = VaultMessage.memory(key.buffer, key.generation, count: memory.count)
-        guard try send(message.encoded, memory) else { throw .brokenPipe }
+    func keep(_ key: GenerationKey, _ entry: MemoryTable.Entry) throws(Errno) {
+        if try tryKeep(key, entry) { return }
+        guard try send(Self.message(key, entry), try entry.duplicates()) else { throw .brokenPipe }
         held.insert(key)
     }
 
     /// As above, and never waits. False where there is no room yet.
-    func tryKeep(_ key: GenerationKey, _ memory: borrowing DescriptorList) throws(Errno) -> Bool {
-        let message = VaultMessage.memory(key.buffer, key.generation, count: memory.count)
-        guard try socket.trySend(message.encoded.span, with: memory) == .sent else { return false }
+    func tryKeep(_ key: GenerationKey, _ entry: MemoryTable.Entry) throws(Errno) -> Bool {
+        let outcome = try encoding(Self.message(key, entry)) { (bytes) throws(Errno) in
+            // Most buffers are one memory, whose descriptor is passed as it is.
+            guard entry.memory.count == 1 else { return try socket.trySend(bytes, with: entry.duplicates()) }
+            return try socket.trySend(bytes, with: entry.memory[0].descriptor)
+        }
+        guard outcome == .sent else { return false }
         held.insert(key)
         return true
     }
 
     func drop(_ key: GenerationKey) throws(Errno) {
         guard held.remove(key) != nil else { return }
-        guard try send(.drop(key.buffer, key.generation)) else { throw .brokenPipe }
+        let message = VaultMessage.drop(key.buffer, key.generation)
+        let outcome = try encoding(message) { (bytes) throws(Errno) in try socket.trySend(bytes) }
+        if outcome == .sent { return }
+        guard try send(message) else { throw .brokenPipe }
     }
 
     /// Nothing is left that anybody would come for.
     func end() { _ = try? send(.end) }
 
-    private func send(_ message: VaultMessage) throws(Errno) -> Bool { try send(message.encoded, DescriptorList()) }
+    private static func message(_ key: GenerationKey, _ entry: MemoryTable.Entry) -> VaultMessage {
+        .memory(key.buffer, key.generation, count: entry.memory.count)
+    }
+
+    /// In space that is used again.
+    private func encoding(
+        _ message: VaultMessage, _ send: (Span<UInt8>) throws(Errno) -> UnixSocket.SendOutcome
+    ) throws(Errno) -> UnixSocket.SendOutcome {
+        var bytes: [UInt8] = []
+        swap(&bytes, &outgoing)
+        defer { swap(&bytes, &outgoing) }
+        message.encode(into: &bytes)
+        return try send(bytes.span)
+    }
 
     private func send(_ message: VaultMessage, _ file: borrowing Descriptor) throws(Errno) -> Bool {
         var list = DescriptorList()
         try list.appendDuplicate(of: file)
-        return try send(message.encoded, list)
+        return try send(message, list)
     }
 
     /// False where it is gone.
-    private func send(_ bytes: [UInt8], _ descriptors: borrowing DescriptorList) throws(Errno) -> Bool {
+    private func send(
+        _ message: VaultMessage, _ descriptors: borrowing DescriptorList = DescriptorList()
+    ) throws(Errno) -> Bool {
+        let bytes = message.encoded
         let deadline = Deadline.after(Self.patience)
         while true {
             do throws(Errno) {

@@ -9,6 +9,9 @@ public struct BufferID: Hashable, Sendable {
         self.high = high
         self.low = low
     }
+
+    /// Half of a random number tells as much as the whole.
+    public func hash(into hasher: inout Hasher) { hasher.combine(low) }
 }
 
 /// Which dma-buf stands behind a buffer. It grows by one with every move that is committed.
