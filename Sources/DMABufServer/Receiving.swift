@@ -75,7 +75,7 @@ extension RegistryServer {
     }
 
     private mutating func take(
-        _ envelope: Envelope, _ descriptors: inout DescriptorList, from client: ClientConnection
+        _ envelope: borrowing Envelope, _ descriptors: inout DescriptorList, from client: ClientConnection
     ) {
         Failpoint.reach(.before, envelope.message)
         if case .joined(let id) = client.stage { return decide(envelope, &descriptors, id, client) }
@@ -93,7 +93,7 @@ extension RegistryServer {
     }
 
     private mutating func decide(
-        _ envelope: Envelope, _ descriptors: inout DescriptorList, _ id: ClientID, _ client: ClientConnection
+        _ envelope: borrowing Envelope, _ descriptors: inout DescriptorList, _ id: ClientID, _ client: ClientConnection
     ) {
         // What the rules have not taken is closed.
         defer { arriving = Arriving() }

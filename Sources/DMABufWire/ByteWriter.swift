@@ -29,7 +29,8 @@ struct ByteWriter {
     }
 
     mutating func writeReserved(_ count: Int) {
-        for _ in 0..<count { write(UInt8(0)) }
+        for _ in 0..<count / 8 { write(UInt64(0)) }
+        for _ in 0..<count % 8 { write(UInt8(0)) }
     }
 
     mutating func write(text: String) {
@@ -47,7 +48,7 @@ struct ByteWriter {
     private mutating func reserve(_ byteCount: Int) -> Int {
         let offset = count
         count += byteCount
-        if count > room.count { room.append(contentsOf: repeatElement(0, count: max(64, count))) }
+        if count > room.count { room.append(contentsOf: repeatElement(0, count: max(128, count))) }
         return offset
     }
 

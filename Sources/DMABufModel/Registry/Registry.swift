@@ -28,7 +28,7 @@ public struct Registry: Sendable {
     var used = Ledger()
 
     var clients = Slab<Client>()
-    var clientSlots: [ClientID: Slot] = [:]
+    var clientSlots = NumberTable<ClientID>()
 
     var buffers = Slab<Buffer>()
     var bufferSlots: [BufferID: Slot] = [:]
@@ -37,13 +37,13 @@ public struct Registry: Sendable {
     var names: [NameKey: Slot] = [:]
 
     var attachments = Slab<Attachment>()
-    var attachmentSlots: [AttachmentID: Slot] = [:]
+    var attachmentSlots = NumberTable<AttachmentID>()
     var bufferAttachments = Links()
     var clientAttachments = Links()
     var tokenAttachments = Links()
 
     var fences = Slab<PendingFence>()
-    var fenceSlots: [FenceID: Slot] = [:]
+    var fenceSlots = NumberTable<FenceID>()
     var bufferFences = Links()
     var clientFences = Links()
 

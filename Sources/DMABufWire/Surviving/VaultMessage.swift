@@ -72,7 +72,14 @@ extension VaultMessage {
     }
 
     public var encoded: [UInt8] {
-        var writer = ByteWriter()
+        var bytes: [UInt8] = []
+        encode(into: &bytes)
+        return bytes
+    }
+
+    /// `bytes` is emptied first; its space is used again.
+    public func encode(into bytes: inout [UInt8]) {
+        var writer = ByteWriter(reusing: &bytes)
         writer.write(Self.magic)
         writer.write(Self.version)
         writer.write(kind.rawValue)
@@ -84,9 +91,7 @@ extension VaultMessage {
             writer.write(generation)
         default: writer.writeReserved(24)
         }
-        var bytes: [UInt8] = []
         writer.finish(into: &bytes)
-        return bytes
     }
 
     /// Strictly: whatever decodes encodes to the same bytes. `descriptorCount` is how many really came.

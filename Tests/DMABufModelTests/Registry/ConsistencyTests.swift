@@ -40,7 +40,7 @@ extension Corruption {
         Corruption("a step has left something over") { $0.registry.unused.append(BufferID(high: 0, low: 1)) },
         Corruption("clients by number") { $0.registry.clientSlots[ClientID(99)] = 0 },
         Corruption("buffers by number") { $0.registry.bufferSlots[BufferID(high: 0, low: 1)] = $0.moving },
-        Corruption("attachments by number") { $0.registry.attachmentSlots.removeAll() },
+        Corruption("attachments by number") { $0.registry.attachmentSlots = NumberTable() },
         Corruption("fences by number") { $0.registry.fenceSlots[FenceID(99)] = 0 },
         Corruption("tokens by number") { $0.registry.tokenSlots[TokenID(high: 0, low: 1)] = $0.tokens[1] },
         Corruption("users by uid") { $0.registry.userSlots[1000] = nil },

@@ -59,8 +59,8 @@ extension Registry {
         let id = AttachmentID(freshNumber())
         let slot = attachments.insert(
             Attachment(
-                id: id, buffer: buffer, client: asker.client, terms: terms, rights: found.rights,
-                generation: buffers[buffer].generation, token: found.token))
+                id: id, buffer: buffer, client: asker.client, generation: buffers[buffer].generation,
+                rights: found.rights, token: found.token, terms: terms))
         attachmentSlots[id] = slot
         bufferAttachments.append(slot, to: &buffers[buffer].attachments)
         clientAttachments.append(slot, to: &clients[asker.client].attachments)

@@ -23,7 +23,7 @@ extension Registry {
     }
 
     private mutating func restore(_ client: DurableClient) {
-        guard client.uid != Identity.overflowUID, clientSlots[client.id] == nil else { return }
+        guard client.id.rawValue != 0, client.uid != Identity.overflowUID, clientSlots[client.id] == nil else { return }
         let user = findUser(client.uid)
         users[user].clients += 1
         let slot = clients.insert(
@@ -71,12 +71,13 @@ extension Registry {
 
     private mutating func restore(_ old: DurableAttachment) {
         guard let buffer = bufferSlots[old.buffer], let client = clientSlots[old.client],
-            attachmentSlots[old.id] == nil, old.access.isValid, old.generation <= buffers[buffer].generation
+            old.id.rawValue != 0, attachmentSlots[old.id] == nil, old.access.isValid,
+            old.generation <= buffers[buffer].generation
         else { return }
         let slot = attachments.insert(
             Attachment(
-                id: old.id, buffer: buffer, client: client, terms: AttachTerms(old.access, old.mobility),
-                rights: old.rights, generation: old.generation))
+                id: old.id, buffer: buffer, client: client, generation: old.generation, rights: old.rights,
+                terms: AttachTerms(old.access, old.mobility)))
         attachmentSlots[old.id] = slot
         attachments[slot].state = old.state
         attachments[slot].isBarred = old.isBarred

@@ -72,6 +72,8 @@ extension Registry {
     /// The merged bad ends of a class and those below; `ok` if there are none.
     func latched(_ buffer: Slot, _ usage: Usage) -> FenceStatus {
         var worst = Latch()
+        // Most buffers never had a fence.
+        if buffers[buffer].endings == 0 { return worst.status }
         for index in 0...Int(usage.rawValue) {
             let latch = buffers[buffer].latches[index]
             let (first, second) = latch.ending < worst.ending ? (latch, worst) : (worst, latch)

@@ -69,14 +69,14 @@ struct Buffer: Sendable {
     var names: [String] = []
 }
 
+/// What a look at it needs comes first: of a thousand clients' none is in the cache.
 struct Attachment: Sendable {
     var id: AttachmentID
     var buffer: Slot
     var client: Slot
-    var terms: AttachTerms
-    var rights: Rights
     /// The generation whose descriptor it was passed last.
     var generation: Generation
+    var rights: Rights
     var state = AttachmentState.ok
     /// It was there before a restart, and has not said where it stands.
     var isUnsettled = false
@@ -85,15 +85,8 @@ struct Attachment: Sendable {
     /// Its lease or token has ended: whatever revokes it, it is DEAD.
     var isCondemned = false
     var isPinned = false
-    /// Of 64 bits, like those lost: a client may begin as many as it likes, and would make 32 overflow in an afternoon.
-    var accesses: UInt64 = 0
-    /// Accesses that were cut off, whose ends are still to come.
-    var lost: UInt64 = 0
-    var reserved: UInt32 = 0
     /// It counts its accesses in a word that the server reads.
     var hasWord = false
-    /// What the word said before the move that is about to be decided.
-    var counted: UInt32 = 0
     /// It knows that its generation is old.
     var wasToldToFollow = false
     var wasToldOfMove = false
@@ -102,6 +95,14 @@ struct Attachment: Sendable {
     var isSuspect = false
     var revocation: Slot?
     var token: Slot?
+    var terms: AttachTerms
+    /// Of 64 bits, like those lost: a client may begin as many as it likes, and would make 32 overflow in an afternoon.
+    var accesses: UInt64 = 0
+    /// Accesses that were cut off, whose ends are still to come.
+    var lost: UInt64 = 0
+    var reserved: UInt32 = 0
+    /// What the word said before the move that is about to be decided.
+    var counted: UInt32 = 0
     var lease: Slot?
     var leaseEnd: Instant?
 }
