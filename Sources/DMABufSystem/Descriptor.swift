@@ -124,6 +124,8 @@ extension Descriptor {
 /// How a file is opened.
 public enum OpenAccess: Sendable {
     case readOnly, readWrite
+    /// What would wait for a device fails with `resourceTemporarilyUnavailable` instead.
+    case readWriteNonBlocking
     /// Write only, made if it is missing, emptied if it is there.
     case create
     /// Write only, a new file that only this user may open; `fileExists` if anything is there, a link included.
@@ -133,6 +135,7 @@ public enum OpenAccess: Sendable {
         switch self {
         case .readOnly: O_RDONLY
         case .readWrite: O_RDWR
+        case .readWriteNonBlocking: O_RDWR | O_NONBLOCK
         case .create: O_WRONLY | O_CREAT | O_TRUNC
         case .createPrivate: O_WRONLY | O_CREAT | O_EXCL
         }

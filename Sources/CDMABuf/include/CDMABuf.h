@@ -36,6 +36,18 @@ static const unsigned long dmabuf_ioctl_udmabuf_create = UDMABUF_CREATE;
 static const unsigned long dmabuf_ioctl_udmabuf_create_list = UDMABUF_CREATE_LIST;
 static const unsigned long dmabuf_ioctl_heap_alloc = DMA_HEAP_IOCTL_ALLOC;
 static const unsigned long dmabuf_ioctl_v4l2_querycap = VIDIOC_QUERYCAP;
+static const unsigned long dmabuf_ioctl_v4l2_enum_fmt = VIDIOC_ENUM_FMT;
+static const unsigned long dmabuf_ioctl_v4l2_g_fmt = VIDIOC_G_FMT;
+static const unsigned long dmabuf_ioctl_v4l2_s_fmt = VIDIOC_S_FMT;
+static const unsigned long dmabuf_ioctl_v4l2_try_fmt = VIDIOC_TRY_FMT;
+static const unsigned long dmabuf_ioctl_v4l2_reqbufs = VIDIOC_REQBUFS;
+static const unsigned long dmabuf_ioctl_v4l2_create_bufs = VIDIOC_CREATE_BUFS;
+static const unsigned long dmabuf_ioctl_v4l2_expbuf = VIDIOC_EXPBUF;
+static const unsigned long dmabuf_ioctl_v4l2_prepare_buf = VIDIOC_PREPARE_BUF;
+static const unsigned long dmabuf_ioctl_v4l2_qbuf = VIDIOC_QBUF;
+static const unsigned long dmabuf_ioctl_v4l2_dqbuf = VIDIOC_DQBUF;
+static const unsigned long dmabuf_ioctl_v4l2_streamon = VIDIOC_STREAMON;
+static const unsigned long dmabuf_ioctl_v4l2_streamoff = VIDIOC_STREAMOFF;
 
 // sync_file deadline hint, Linux 6.6: newer than Debian 12's kernel headers, so its layout is stated here.
 struct dmabuf_sync_set_deadline {
