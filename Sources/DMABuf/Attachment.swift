@@ -18,6 +18,7 @@ public struct Attachment: ~Copyable, Sendable {
     enum Place: ~Copyable, Sendable {
         case cpu
         case gem(GEMBuffer)
+        case video(VideoImport)
     }
 
     init(buffer: DMABuffer, access: Access, importer: String, place: consuming Place) {
@@ -42,6 +43,8 @@ public struct Attachment: ~Copyable, Sendable {
                     memory: try MemoryMapping(buffer.descriptor, byteCount: byteCount, writable: writable))
             case .gem(let gem):
                 return Mapping(buffer: buffer, memory: try gem.map(byteCount: byteCount, writable: writable))
+            // What it imported it lends to nobody.
+            case .video: throw .notSupported
             }
         } catch {
             switch error {

@@ -3,7 +3,8 @@
 public typealias ExporterBackend = Backend<any Exporter>
 
 extension Backend where Product == any Exporter {
-    /// Every exporter, the one to prefer first: real memory without a GPU, then devices, the stand-in last.
+    /// Every exporter, the one to prefer first: real memory without a GPU, then devices, then the stand-in. What comes after
+    /// it is there for whoever names it.
     public static var all: [ExporterBackend] {
         [
             UDMABufExporter.backend,
@@ -11,6 +12,7 @@ extension Backend where Product == any Exporter {
             VGEMExporter.backend,
             DumbExporter.backend,
             MemFDExporter.backend,
+            V4L2Exporter.backend,
         ]
     }
 

@@ -8,6 +8,7 @@ extension Backend where Product == any Importer {
         [
             CPUImporter.backend,
             DRMImporter.backend,
+            V4L2Importer.backend,
         ]
     }
 

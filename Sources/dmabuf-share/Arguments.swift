@@ -88,7 +88,10 @@ struct BufferOptions: ParsableArguments {
 
 /// Which exporter, and what to make.
 struct MakeOptions: ParsableArguments {
-    @Option(help: "The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE or memfd. Default: the best there is.")
+    @Option(
+        help: """
+            The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, memfd or v4l2:NODE. Default: the best there is.
+            """)
     var from: ExporterName?
 
     @Option(help: ArgumentHelp("Plain bytes: 4096, 64K, 8M, 1G.", valueName: "bytes"))

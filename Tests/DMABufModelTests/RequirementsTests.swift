@@ -75,6 +75,43 @@ struct RequirementsTests {
         #expect(video.unmet(by: large).map(\.requirement) == [.size(byteCount: 1 << 20 | 1, limit: 1 << 20)])
     }
 
+    /// A device that was told what will come takes nothing else.
+    @Test func oneLayoutIsTakenOnceItIsAgreed() throws {
+        let planes = [
+            ImageLayout.Plane(memory: 0, offset: 0, stride: 64), ImageLayout.Plane(memory: 0, offset: 2048, stride: 64),
+        ]
+        let agreed = ImageLayout(
+            width: 64, height: 32, fourcc: PixelFormat("NV12")!.fourcc, modifier: .linear, planes: planes)
+        var image = ImageRequirements(formats: FormatSet(linear: [agreed.fourcc]))
+        image.layout = agreed
+        let camera = Requirements(party: "v4l2:video0", leastSize: 3072, image: image)
+        func unmet(_ change: (inout ImageLayout) -> Void) -> [Unmet] {
+            var other = agreed
+            change(&other)
+            return camera.unmet(by: BufferDescription(sizes: [4096, 4096], content: .image(other)))
+        }
+        #expect(unmet { _ in }.isEmpty)
+        let cases: [([Unmet], String, String)] = [
+            (unmet { $0.width = 62 }, "is set to 64x32 NV12, and the buffer is 62x32 NV12", "64x32 NV12"),
+            (unmet { $0.planes[1].memory = 1 }, "the buffer is 64x32 NV12 in 2 dma-bufs", "as 64x32 NV12"),
+            (
+                unmet { $0.planes[1].stride = 128 }, "plane 1 has a stride of 128 bytes, and it is set to 64",
+                "of 64 bytes"
+            ),
+            (unmet { $0.planes[1].offset = 4096 }, "starts at byte 4096, and it is set to byte 2048", "at byte 2048"),
+            (
+                camera.unmet(by: MemoryFacts(exporter: "system", isStandIn: false, byteCount: 3071)),
+                "a frame takes 3072 bytes, and the buffer has 3071", "3072 bytes or more"
+            ),
+        ]
+        for (unmet, sentence, remedy) in cases {
+            #expect(unmet.count == 1, "\(unmet)")
+            #expect(unmet.first?.description.contains(sentence) == true, "\(unmet)")
+            #expect(unmet.first?.remedy.contains(remedy) == true, "\(unmet.map(\.remedy))")
+        }
+        #expect(camera.unmet(by: MemoryFacts(exporter: "system", isStandIn: false, byteCount: 3072)).isEmpty)
+    }
+
     @Test func anOriginNamesWhoWouldDo() {
         let picky = Requirements(
             party: "drm:card2",

@@ -9,10 +9,11 @@ import Testing
 /// Every importer with every exporter: an importer takes what it does not exclude, and gives it back.
 @Suite("Every importer", .leavesNoDescriptor)
 struct KernelImporterTests {
-    @Test(arguments: Backends.importers, Backends.exporters)
+    @Test(arguments: Backends.importers, Backends.everyExporter)
     func takesWhatItDoesNotExclude(importer name: String, exporter: String) throws {
         let importer = try ImporterBackend.open(name)
-        let buffer = try Backends.bytes(65536, from: exporter)
+        // Room for a frame.
+        let buffer = try Backends.bytes(4 << 20, from: exporter)
         let before = try buffer.referenceCount()
         if let exclusion = importer.exclusion(of: buffer) {
             #expect(exclusion.code == .refused && exclusion.remedy != nil)
@@ -44,8 +45,22 @@ struct KernelImporterTests {
         }
     }
 
+    /// The driver's allocator is the default one, which takes scattered memory.
+    @Test("a video node takes every dma-buf that has room for a frame", .requires("v4l2:video0", "v4l2:video1"))
+    func video() throws {
+        for name in ["v4l2:video0", "v4l2:video1"] {
+            let importer = try ImporterBackend.open(name)
+            for exporter in Backends.everyExporter {
+                let large = try Backends.bytes(4 << 20, from: exporter)
+                #expect((importer.exclusion(of: large) == nil) == (exporter != "memfd"), "\(exporter) into \(name)")
+            }
+            let small = try Backends.bytes(4096, from: Backends.realExporters[0])
+            #expect(importer.exclusion(of: small)?.message.contains("a frame takes") == true)
+        }
+    }
+
     @Test func whatIsNoImporterIsSaid() {
-        for name in ["", "gpu", "drm", "drm:", "drm:card987", "drm:/dev/null", "cpu:1"] {
+        for name in ["", "gpu", "drm", "drm:", "drm:card987", "drm:/dev/null", "cpu:1", "v4l2", "v4l2:video987"] {
             #expect(throws: DMABufError.self) { _ = try ImporterBackend.open(name) }
         }
     }

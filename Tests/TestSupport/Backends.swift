@@ -6,13 +6,16 @@ import DMABufModel
 /// The backends that a conformance suite runs over, by name: all that open on this machine, and all that it is required
 /// to have whether they open or not. A new backend is in as soon as it is in the table.
 public enum Backends {
-    public static let exporters: [String] = names(
+    public static let everyExporter: [String] = names(
         ExporterBackend.probeAll().filter { (try? $0.result.get()) != nil }.map(\.name),
         required: ExporterBackend.isName)
 
+    /// Those that make buffers of every size, which a test of anything else may ask for.
+    public static let exporters: [String] = everyExporter.filter { !$0.hasPrefix("v4l2:") }
+
     public static let importers: [String] = names(
         ImporterBackend.probeAll().filter { (try? $0.result.get()) != nil }.map(\.name),
-        required: { _ in false }, extra: requiredNodes)
+        required: { $0.hasPrefix("v4l2:") }, extra: requiredNodes)
 
     /// A card that must be there to export from must be there to import into.
     private static let requiredNodes =

@@ -11,12 +11,15 @@ public enum Machine {
     public static let required: Set<String> = Set(
         (OwnProcess.environment("REQUIRED") ?? "").split(separator: " ").map(String.init))
 
-    public static func has(_ name: String) -> Bool { required.contains(name) || exists(name) }
+    public static func has(_ name: String) -> Bool { required.contains(name) || isThere(name) }
 
-    private static func exists(_ name: String) -> Bool {
+    /// Whether it is there now, required or not.
+    public static func isThere(_ name: String) -> Bool {
         let parts = name.split(separator: ":", maxSplits: 1).map(String.init)
         switch parts[0] {
         case "root": return OwnProcess.userID == 0
+        // A machine whose modules may be unloaded.
+        case "guest": return !required.isEmpty
         case "vgem": return (try? VGEM.open()) != nil
         case "udmabuf": return (try? UDMABuf()) != nil
         case "heap": return (try? DMAHeap(named: parts[1])) != nil

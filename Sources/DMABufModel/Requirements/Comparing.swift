@@ -12,6 +12,9 @@ extension Requirements {
         if traits.contains(.contiguous), memory.isContiguous == false {
             unmet.append(.contiguous(exporter: memory.exporter))
         }
+        if let leastSize, memory.byteCount < leastSize {
+            unmet.append(.room(byteCount: memory.byteCount, least: leastSize))
+        }
         if let sizeLimit, memory.byteCount > sizeLimit {
             unmet.append(.size(byteCount: memory.byteCount, limit: sizeLimit))
         }
@@ -39,6 +42,7 @@ extension ImageRequirements {
         if !heights.contains(image.height) { unmet.append(.height(image.height, takes: heights)) }
         for (index, plane) in image.planes.enumerated() { unmet += self.unmet(by: plane, index) }
         if memoryCount > memoryLimit { unmet.append(.memoryCount(memoryCount, limit: memoryLimit)) }
+        if let layout, unmet.isEmpty { unmet += layout.unmet(by: image) }
         return unmet
     }
 
@@ -55,6 +59,24 @@ extension ImageRequirements {
         }
         if plane.offset % offsetAlignment != 0 {
             unmet.append(.offset(plane: index, offset: plane.offset, alignment: offsetAlignment))
+        }
+        return unmet
+    }
+}
+
+extension ImageLayout {
+    /// What another layout does not have where this one has it.
+    fileprivate func unmet(by other: ImageLayout) -> [Unmet.Requirement] {
+        guard (other.width, other.height, other.fourcc) == (width, height, fourcc),
+            other.planes.map(\.memory) == planes.map(\.memory)
+        else { return [.layout(other, takes: self)] }
+        var unmet: [Unmet.Requirement] = []
+        for (index, (has, takes)) in zip(other.planes, planes).enumerated() {
+            if has.stride != takes.stride {
+                unmet.append(.stride(plane: index, stride: has.stride, takes: takes.stride))
+            } else if has.offset != takes.offset {
+                unmet.append(.place(plane: index, offset: has.offset, takes: takes.offset))
+            }
         }
         return unmet
     }

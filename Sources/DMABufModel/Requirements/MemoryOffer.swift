@@ -6,6 +6,8 @@ public struct MemoryOffer: Equatable, Sendable {
     public var traits: MemoryTraits
     /// The largest buffer in bytes, nil where no limit is stated.
     public var sizeLimit: UInt64?
+    /// The smallest buffer in bytes, which is made where less is asked for; nil where every size is.
+    public var leastSize: UInt64?
     /// What its images can be.
     public var formats: FormatSet
     /// Strides are multiples of this many bytes; one where the driver chooses as it likes.
@@ -16,12 +18,13 @@ public struct MemoryOffer: Equatable, Sendable {
     public var permission: String?
 
     public init(
-        _ traits: MemoryTraits, sizeLimit: UInt64? = nil, formats: FormatSet = .anyLinear,
+        _ traits: MemoryTraits, sizeLimit: UInt64? = nil, leastSize: UInt64? = nil, formats: FormatSet = .anyLinear,
         strideAlignment: UInt32 = UInt32(BufferRequest.strideAlignment), device: String? = nil,
         permission: String? = nil
     ) {
         self.traits = traits
         self.sizeLimit = sizeLimit
+        self.leastSize = leastSize
         self.formats = formats
         self.strideAlignment = strideAlignment
         self.device = device

@@ -15,6 +15,8 @@ public struct Requirements: Equatable, Sendable {
     public var origin: Origin?
     /// What the memory must be able to do.
     public var traits: MemoryTraits = []
+    /// The smallest dma-buf in bytes: room for a frame.
+    public var leastSize: UInt64?
     /// The largest dma-buf in bytes.
     public var sizeLimit: UInt64?
     /// What an image must look like; nil: nothing is asked.
@@ -35,13 +37,14 @@ public struct Requirements: Equatable, Sendable {
 
     public init(
         party: String, device: String? = nil, takesStandIns: Bool = false, origin: Origin? = nil,
-        traits: MemoryTraits = [], sizeLimit: UInt64? = nil, image: ImageRequirements? = nil
+        traits: MemoryTraits = [], leastSize: UInt64? = nil, sizeLimit: UInt64? = nil, image: ImageRequirements? = nil
     ) {
         self.party = party
         self.device = device
         self.takesStandIns = takesStandIns
         self.origin = origin
         self.traits = traits
+        self.leastSize = leastSize
         self.sizeLimit = sizeLimit
         self.image = image
     }
@@ -60,6 +63,8 @@ public struct ImageRequirements: Equatable, Sendable {
     public var offsetAlignment: UInt64
     /// How many dma-bufs one image may lie in.
     public var memoryLimit: Int
+    /// The only layout, once the device has been told what will come: every line is where it says.
+    public var layout: ImageLayout?
 
     public init(
         formats: FormatSet, widths: ClosedRange<UInt32> = 1...BufferRequest.sideLimit,

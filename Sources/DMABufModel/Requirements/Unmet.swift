@@ -21,6 +21,11 @@ public struct Unmet: Equatable, Sendable {
         case strideLimit(plane: Int, stride: UInt32, limit: UInt32)
         case offset(plane: Int, offset: UInt64, alignment: UInt64)
         case memoryCount(Int, limit: Int)
+        case room(byteCount: UInt64, least: UInt64)
+        /// The device was told of one layout, and takes no other until it is told again.
+        case layout(ImageLayout, takes: ImageLayout)
+        case stride(plane: Int, stride: UInt32, takes: UInt32)
+        case place(plane: Int, offset: UInt64, takes: UInt64)
     }
 
     public init(party: String, _ requirement: Requirement) {
@@ -58,6 +63,13 @@ extension Unmet: CustomStringConvertible {
             "plane \(plane) starts at byte \(offset), which is no multiple of \(alignment)"
         case .memoryCount(let count, let limit):
             "the image lies in \(count) dma-bufs, and at most \(limit) are taken"
+        case .room(let byteCount, let least):
+            "a frame takes \(least) bytes, and the buffer has \(byteCount)"
+        case .layout(let has, let takes): "it is set to \(takes.words), and the buffer is \(has.words)"
+        case .stride(let plane, let stride, let takes):
+            "plane \(plane) has a stride of \(stride) bytes, and it is set to \(takes)"
+        case .place(let plane, let offset, let takes):
+            "plane \(plane) starts at byte \(offset), and it is set to byte \(takes)"
         }
     }
 
@@ -82,7 +94,19 @@ extension Unmet: CustomStringConvertible {
         case .strideLimit: "allocate it without padding, or make it narrower"
         case .offset(_, _, let alignment): "start planes at multiples of \(alignment) bytes"
         case .memoryCount: "put all planes into one dma-buf"
+        case .room(_, let least): "share a buffer of \(least) bytes or more"
+        case .layout(_, let takes): "share it as \(takes.words)"
+        case .stride(_, _, let takes): "allocate it with a stride of \(takes) bytes"
+        case .place(let plane, _, let takes): "put plane \(plane) at byte \(takes)"
         }
+    }
+}
+
+extension ImageLayout {
+    /// "640x480 XR24", with the number of its dma-bufs where they are several.
+    public var words: String {
+        let memories = Set(planes.map(\.memory)).count
+        return "\(width)x\(height) \(PixelFormat.text(of: fourcc))" + (memories > 1 ? " in \(memories) dma-bufs" : "")
     }
 }
 

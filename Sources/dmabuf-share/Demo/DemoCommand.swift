@@ -22,7 +22,9 @@ struct DemoCommand: ParsableCommand {
               dmabuf-share demo --require-real --json
             """)
 
-    @Option(help: "The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE or memfd. Default: the best there is.")
+    @Option(
+        help:
+            "The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, memfd or v4l2:NODE. Default: the best there is.")
     var from: ExporterName?
 
     @Flag(help: "Fail with 2 unless a real dma-buf can be shared.")

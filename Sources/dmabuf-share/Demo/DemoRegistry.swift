@@ -44,7 +44,10 @@ struct DemoRegistry: ~Copyable {
 
     /// Another real exporter if there is one; else the same, in new memory.
     private static func another(than exporter: String) -> String {
-        let all = ExporterBackend.probeAll().filter { (try? $0.result.get()) != nil }.map(\.name)
+        // Of the same size: what makes large buffers alone makes others.
+        let all = ExporterBackend.probeAll().filter { attempt in
+            (try? attempt.result.get()).map { $0.offer.leastSize == nil } ?? false
+        }.map(\.name)
         return all.first { $0 != exporter && $0 != "memfd" } ?? exporter
     }
 
