@@ -11,7 +11,8 @@ struct UsageTests {
         for command in [
             "demo", "doctor", "devices", "export", "send", "receive", "inspect", "serve", "share", "list", "show",
             "attach",
-            "read", "write", "move", "revoke", "restore", "fence", "lock", "token", "watch", "remove",
+            "read", "write", "move", "revoke", "restore", "fence", "lock", "token", "capture", "play",
+            "watch", "remove",
         ] {
             #expect(help.output.contains("  \(command) "))
             let own = try Tool.run("help", command)
@@ -44,7 +45,11 @@ struct UsageTests {
         ["revoke"], ["restore", "x"],
         ["revoke", "x", "--attachment", "0"], ["fence", "add", "x", "--", "true"], ["fence", "add", "x", "--write"],
         ["lock", "x"], ["lock", "--", "true"], ["token", "create", "x"], ["token", "create", "x", "--rights", ""],
-        ["watch", "--every", "0"],
+        ["watch", "--every", "0"], ["capture"], ["capture", "--from", "video0", "--share", "x"],
+        ["capture", "--from", "v4l2:", "--share", "x"], ["capture", "--from", "v4l2:video0"],
+        ["capture", "--from", "v4l2:video0", "--share", "x", "--buffers", "33"],
+        ["capture", "--from", "v4l2:video0", "--share", "x", "--frames", "0"], ["play", "x"],
+        ["play", "x", "--into", "drm:card0"], ["play", "x", "--into", "v4l2:video1", "--frames", "0"],
     ])
     func usageErrorsEndWith64(arguments: [String]) throws {
         let run = try Running([Tool.path] + arguments).finish()
