@@ -24,7 +24,7 @@ extension V4L2Node {
         return Int(request.count)
     }
 
-    /// Adds buffers that may be larger than the queue's format needs, and says the index of the first.
+    /// Adds buffers that may be larger than the queue's format needs, so many or more, and says the index of the first.
     ///
     /// Throws `invalidArgument` if `format` is smaller than the queue's own, `resourceBusy` as above. The corresponding
     /// ioctl is `VIDIOC_CREATE_BUFS`.
@@ -35,7 +35,7 @@ extension V4L2Node {
         unsafe request.format = v4l2_format(format)
         let number = descriptor.number
         try nothingOrErrno { unsafe ioctl(number, dmabuf_ioctl_v4l2_create_bufs, &request) }
-        guard unsafe request.count == UInt32(count) else { throw .noMemory }
+        guard unsafe request.count >= UInt32(count) else { throw .noMemory }
         return unsafe Int(request.index)
     }
 
