@@ -31,13 +31,29 @@ public final class DRMNode: Sendable {
 
     /// Opens a node by path or by its name in `/dev/dri`. Being the first to open a card makes us its DRM master, which
     /// would keep a compositor out, so that is given up at once.
-    public init(_ name: String) throws(Errno) {
-        path = name.contains("/") ? name : "\(Self.folder)/\(name)"
-        descriptor = try Descriptor.open(path)
+    public convenience init(_ name: String) throws(Errno) {
+        let path = name.contains("/") ? name : "\(Self.folder)/\(name)"
+        try self.init(adopting: Descriptor.open(path), path: path)
+        if isMaster { drmDropMaster(descriptor.number) }
+    }
+
+    /// Takes over a descriptor of a node that somebody else has opened: a lease of some outputs, whose lessee is the master
+    /// of these and stays that. `invalidArgument` if it is no DRM device.
+    ///
+    /// The corresponding ioctl of the lessor is `DRM_IOCTL_MODE_CREATE_LEASE`.
+    public convenience init(lease descriptor: consuming Descriptor) throws(Errno) {
+        let link = try Sysfs.link("/proc/thread-self/fd/\(descriptor.number)")
+        // Nothing is asked of a file that may be a stranger's.
+        guard link.starts(with: "\(Self.folder)/".utf8) else { throw .invalidArgument }
+        try self.init(adopting: descriptor, path: String(decoding: link, as: UTF8.self))
+    }
+
+    private init(adopting descriptor: consuming Descriptor, path: String) throws(Errno) {
         guard let version = unsafe drmGetVersion(descriptor.number) else { throw .invalidArgument }
         driver = unsafe String(cString: version.pointee.name)
         unsafe drmFreeVersion(version)
-        if drmIsMaster(descriptor.number) != 0 { drmDropMaster(descriptor.number) }
+        self.path = path
+        self.descriptor = descriptor
     }
 
     /// The file name of the node: "card0".
@@ -66,6 +82,12 @@ public final class DRMNode: Sendable {
         return unsafe drmGetCap(descriptor.number, capability.rawValue, &value) == 0 ? value : 0
     }
 
+    /// Whether the device was unbound from its driver or unplugged while the node was open.
+    public var isGone: Bool {
+        var value: UInt64 = 0
+        return unsafe drmGetCap(descriptor.number, Capability.prime.rawValue, &value) != 0 && errno == ENODEV
+    }
+
     public var importsPrime: Bool { capability(.prime) & 1 != 0 }
     public var exportsPrime: Bool { capability(.prime) & 2 != 0 }
     public var hasDumbBuffers: Bool { capability(.dumbBuffer) != 0 }
@@ -89,7 +111,7 @@ public final class DRMNode: Sendable {
         var handle: UInt32 = 0
         var stride: UInt32 = 0
         var byteCount: UInt64 = 0
-        try throwing(
+        try nothingOrDRMError(
             unsafe drmModeCreateDumbBuffer(
                 descriptor.number, width, height, bitsPerPixel, 0, &handle, &stride, &byteCount))
         references.withLock { $0[handle, default: 0] += 1 }
@@ -118,11 +140,11 @@ public final class DRMNode: Sendable {
             if left == 0 { drmCloseBufferHandle(descriptor.number, handle) }
         }
     }
+}
 
-    /// libdrm answers `-errno` from some functions and -1 with errno from others.
-    private func throwing(_ answer: CInt) throws(Errno) {
-        if answer != 0 { throw Errno(rawValue: answer == -1 ? errno : -answer) }
-    }
+/// libdrm answers `-errno` from some functions and -1 with errno from others.
+func nothingOrDRMError(_ answer: CInt) throws(Errno) {
+    if answer != 0 { throw Errno(rawValue: answer == -1 ? errno : -answer) }
 }
 
 /// A GEM handle of one node, closed when its last owner ends.
@@ -155,8 +177,7 @@ public struct GEMBuffer: ~Copyable, Sendable {
     public borrowing func map(byteCount: Int, writable: Bool) throws(Errno) -> MemoryMapping {
         guard node.isPrimary else { throw .notSupported }
         var offset: UInt64 = 0
-        let answer = unsafe drmModeMapDumbBuffer(node.descriptor.number, handle, &offset)
-        guard answer == 0 else { throw Errno(rawValue: answer == -1 ? errno : -answer) }
+        try nothingOrDRMError(unsafe drmModeMapDumbBuffer(node.descriptor.number, handle, &offset))
         return try MemoryMapping(node.descriptor, byteCount: byteCount, offset: Int(offset), writable: writable)
     }
 }
