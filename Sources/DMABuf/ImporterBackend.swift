@@ -9,13 +9,14 @@ extension Backend where Product == any Importer {
             CPUImporter.backend,
             DRMImporter.backend,
             V4L2Importer.backend,
+            KMSImporter.backend,
         ]
     }
 
     /// Opens everything there is on this machine, and says why not.
     public static func probeAll() -> [Attempt] { all.flatMap { $0.probe() } }
 
-    /// Opens the importer of that name: "cpu", "drm:card0", "drm:/dev/dri/renderD128".
+    /// Opens the importer of that name: "cpu", "drm:/dev/dri/renderD128", "kms:card0".
     public static func open(_ name: String) throws(DMABufError) -> any Importer {
         let (backend, argument) = try all.find(name, what: "importer")
         return try backend.open(argument)

@@ -24,7 +24,8 @@ extension DevicesReport {
     private var importerTable: Table {
         var table = Table(["IMPORT INTO", "", "WHAT"])
         for importer in importers {
-            let node = drm.first { "drm:\(nodeName($0.path))" == importer.name }
+            let named = importer.name.split(separator: ":").last
+            let node = drm.first { nodeName($0.path) == named }
             let what = importer.why ?? node.map { "\($0.driver ?? ""): \($0.abilityWords)" } ?? ""
             table.add([importer.name.escapedForDisplay, importer.ok ? "ok" : "no", what.escapedForDisplay])
         }

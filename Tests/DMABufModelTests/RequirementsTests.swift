@@ -40,7 +40,7 @@ struct RequirementsTests {
             (image(width: 2048, stride: 8192), "2048 pixels wide, and 1 to 2044", "scale"),
             (image(height: 1025), "1025 pixels high, and 1 to 1024", "scale"),
             (image(stride: 2564), "stride of 2564 bytes, which is no multiple of 64; 2624 would do", "2624"),
-            (image(stride: 8256), "stride of 8256 bytes, and at most 8192", "narrower"),
+            (image(stride: 8256), "stride of 8256 bytes, and at most 8192 are taken; 2560 would do", "2560"),
             (image(offset: 2048), "starts at byte 2048, which is no multiple of 4096", "4096"),
             (image(memories: 2), "lies in 2 dma-bufs, and at most 1", "one dma-buf"),
         ]

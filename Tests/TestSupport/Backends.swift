@@ -17,9 +17,10 @@ public enum Backends {
         ImporterBackend.probeAll().filter { (try? $0.result.get()) != nil }.map(\.name),
         required: { $0.hasPrefix("v4l2:") }, extra: requiredNodes)
 
-    /// A card that must be there to export from must be there to import into.
+    /// A card that must be there to export from must be there to import into, and one that shows must be there to show.
     private static let requiredNodes =
         Machine.required.filter { $0.hasPrefix("dumb:") }.map { "drm:\($0.dropFirst(5))" }
+        + Machine.required.filter { $0.hasPrefix("kms:") }
 
     public static var realExporters: [String] { exporters.filter { $0 != "memfd" } }
 

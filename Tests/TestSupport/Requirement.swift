@@ -28,6 +28,7 @@ public enum Machine {
         case "v4l2": return (try? V4L2.capabilities("/dev/\(parts[1])")) != nil
         case "python3": return (try? Running(["python3", "--version"]).finish())?.status == 0
         case "strace": return (try? Running(["strace", "-V"]).finish())?.status == 0
+        case "screenshot": return Folder.names("/run/guest").contains("port.shot")
         case "fuse": return (try? Descriptor.open("/dev/fuse")) != nil
         case "rxe": return !Folder.names("/sys/class/infiniband").isEmpty
         default: return false

@@ -27,24 +27,7 @@ public struct DRMImporter: Importer {
 
     public func attach(_ buffer: DMABuffer, for access: Access) throws(DMABufError) -> Attachment {
         try check(buffer)
-        let gem = try attempting("\(name): import dma-buf \(buffer.inode) of \(buffer.exporterName)") {
-            () throws(Errno) in try node.importBuffer(buffer.descriptor)
-        }
-        return Attachment(buffer: buffer, access: access, importer: name, place: .gem(gem))
-    }
-}
-
-extension DRMNode {
-    /// Whose dma-bufs the driver imports, nil for anyone's.
-    var origin: Requirements.Origin? {
-        if !importsPrime {
-            return Requirements.Origin(exporters: [], reason: "\(driver) lacks DRM_PRIME_CAP_IMPORT")
-        }
-        if driver == VirtIOGPU.driver, !VirtIOGPU.hasBlobResources(self) {
-            return Requirements.Origin(
-                exporters: [VirtIOGPU.driver],
-                reason: "\(driver) imports foreign dma-bufs only with blob resources, which this device has not")
-        }
-        return nil
+        return Attachment(
+            buffer: buffer, access: access, importer: name, place: .gem(try node.importBuffer(buffer, importer: name)))
     }
 }

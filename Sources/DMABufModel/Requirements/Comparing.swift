@@ -40,13 +40,15 @@ extension ImageRequirements {
         }
         if !widths.contains(image.width) { unmet.append(.width(image.width, takes: widths)) }
         if !heights.contains(image.height) { unmet.append(.height(image.height, takes: heights)) }
-        for (index, plane) in image.planes.enumerated() { unmet += self.unmet(by: plane, index) }
+        for (index, plane) in image.planes.enumerated() { unmet += self.unmet(by: plane, index, of: image) }
         if memoryCount > memoryLimit { unmet.append(.memoryCount(memoryCount, limit: memoryLimit)) }
         if let layout, unmet.isEmpty { unmet += layout.unmet(by: image) }
         return unmet
     }
 
-    private func unmet(by plane: ImageLayout.Plane, _ index: Int) -> [Unmet.Requirement] {
+    private func unmet(
+        by plane: ImageLayout.Plane, _ index: Int, of image: ImageLayout
+    ) -> [Unmet.Requirement] {
         var unmet: [Unmet.Requirement] = []
         if plane.stride % strideAlignment != 0 {
             unmet.append(
@@ -55,12 +57,21 @@ extension ImageRequirements {
                     would: roundUp(UInt64(plane.stride), to: UInt64(strideAlignment))))
         }
         if let strideLimit, plane.stride > strideLimit {
-            unmet.append(.strideLimit(plane: index, stride: plane.stride, limit: strideLimit))
+            unmet.append(
+                .strideLimit(
+                    plane: index, stride: plane.stride, limit: strideLimit,
+                    would: smallestStride(of: image, index).flatMap { $0 <= strideLimit ? $0 : nil }))
         }
         if plane.offset % offsetAlignment != 0 {
             unmet.append(.offset(plane: index, offset: plane.offset, alignment: offsetAlignment))
         }
         return unmet
+    }
+
+    /// Without padding; nil where the format does not tell.
+    private func smallestStride(of image: ImageLayout, _ index: Int) -> UInt64? {
+        guard let shapes = image.format?.planes, index < shapes.count else { return nil }
+        return roundUp(shapes[index].lineByteCount(width: image.width), to: UInt64(strideAlignment))
     }
 }
 

@@ -18,7 +18,8 @@ public struct Unmet: Equatable, Sendable {
         case height(UInt32, takes: ClosedRange<UInt32>)
         /// `would` do: the next larger stride that the party takes.
         case strideAlignment(plane: Int, stride: UInt32, alignment: UInt32, would: UInt64)
-        case strideLimit(plane: Int, stride: UInt32, limit: UInt32)
+        /// `would` do: the smallest stride that the party takes; nil if a line is too long for any.
+        case strideLimit(plane: Int, stride: UInt32, limit: UInt32, would: UInt64?)
         case offset(plane: Int, offset: UInt64, alignment: UInt64)
         case memoryCount(Int, limit: Int)
         case room(byteCount: UInt64, least: UInt64)
@@ -57,8 +58,9 @@ extension Unmet: CustomStringConvertible {
         case .height(let height, let takes): side("high", height, takes)
         case .strideAlignment(let plane, let stride, let alignment, let would):
             "plane \(plane) has a stride of \(stride) bytes, which is no multiple of \(alignment); \(would) would do"
-        case .strideLimit(let plane, let stride, let limit):
+        case .strideLimit(let plane, let stride, let limit, let would):
             "plane \(plane) has a stride of \(stride) bytes, and at most \(limit) are taken"
+                + (would.map { "; \($0) would do" } ?? "")
         case .offset(let plane, let offset, let alignment):
             "plane \(plane) starts at byte \(offset), which is no multiple of \(alignment)"
         case .memoryCount(let count, let limit):
@@ -91,7 +93,8 @@ extension Unmet: CustomStringConvertible {
         case .modifier(_, _, let takes): "allocate it with modifier \(takes.first ?? .linear)"
         case .width, .height: "scale it"
         case .strideAlignment(_, _, _, let would): "allocate it with a stride of \(would) bytes"
-        case .strideLimit: "allocate it without padding, or make it narrower"
+        case .strideLimit(_, _, _, let would?): "allocate it with a stride of \(would) bytes"
+        case .strideLimit: "make it narrower"
         case .offset(_, _, let alignment): "start planes at multiples of \(alignment) bytes"
         case .memoryCount: "put all planes into one dma-buf"
         case .room(_, let least): "share a buffer of \(least) bytes or more"
