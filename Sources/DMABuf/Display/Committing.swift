@@ -124,6 +124,10 @@ extension Screen {
         do throws(Errno) { return try call() } catch {
             switch error {
             case .permissionDenied: throw importer.masterRefused(error)
+            case .noSuchFileOrDirectory:
+                throw DMABufError(
+                    .gone, "\(importer.name): \(name) is not this process's any more", cause: error,
+                    remedy: "a lease was taken back: ask for another")
             case .resourceBusy:
                 throw DMABufError(
                     .failed, "\(importer.name): another commit of \(name) is under way", cause: error,

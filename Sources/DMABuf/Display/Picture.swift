@@ -38,7 +38,8 @@ public final class Picture: Sendable {
         for plane in image.planes {
             guard let offset = UInt32(exactly: plane.offset) else {
                 throw DMABufError(
-                    .refused, "\(importer.name): a plane begins at byte \(plane.offset), and a framebuffer counts in 32 bits",
+                    .refused,
+                    "\(importer.name): a plane begins at byte \(plane.offset), and a framebuffer counts in 32 bits",
                     remedy: "put it into a dma-buf of its own")
             }
             planes.append(imports[plane.memory].gem.plane(offset: offset, stride: plane.stride))
