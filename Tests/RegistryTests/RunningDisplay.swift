@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufSystem
+import SystemPackage
+import TestSupport
+import Testing
+
+/// The command `display` under test, from its first frame on.
+struct RunningDisplay: ~Copyable {
+    private let process: Running
+    private let folder: String
+
+    init(_ registry: borrowing RunningRegistry, _ arguments: String..., waiting: Bool = true) throws {
+        let folder = try TemporaryFolder.make()
+        let process = try Running(
+            [Tool.path, "display"] + arguments,
+            environment: ["DMABUF_SHARE_SOCKET": registry.socket, "DMABUF_SHARE_SHOWN": "echo >\(folder)/shown"])
+        if waiting { try wait { Self.isShowing(folder) } }
+        self.process = process
+        self.folder = folder
+    }
+
+    /// It runs what the environment says when the first frame is on the screen.
+    var isShowing: Bool { Self.isShowing(folder) }
+
+    private static func isShowing(_ folder: String) -> Bool { Folder.names(folder).contains("shown") }
+
+    var processID: Int32 { process.processID }
+
+    func send(_ signal: SignalNumber) throws { try process.send(signal) }
+
+    consuming func finish() throws -> Run {
+        let run = try process.finish()
+        TemporaryFolder.remove(folder)
+        return run
+    }
+}
+
+/// Waits until the screen shows exactly that.
+func waitForScreen(_ picture: ScreenPicture, sourceLocation: SourceLocation = #_sourceLocation) throws {
+    try wait({ try ScreenPicture.take() == picture }, sourceLocation: sourceLocation)
+}
