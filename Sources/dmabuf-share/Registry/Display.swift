@@ -104,7 +104,11 @@ extension Display {
             throw error
         }
         let state = try registry.endAccess(access, until: .after(within))
-        guard let isNew, let picture, state == .ok else { return nil }
+        guard let isNew, let picture, state == .ok else {
+            // Whoever is in the way is asked again in a moment, and not all the time.
+            nextFrame = .after(.milliseconds(2))
+            return nil
+        }
         frames += 1
         nextFrame = .after(screen.period)
         return Frame(number: frames, isNew: isNew, attached: attached, picture: picture, output: screen.name)
