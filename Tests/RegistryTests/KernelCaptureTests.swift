@@ -237,7 +237,7 @@ extension DescribedBuffer {
 
 extension RunningRegistry {
     /// Until a stream can be found.
-    fileprivate borrowing func waitForStream() throws {
+    borrowing func waitForStream() throws {
         let deadline = Deadline.after(.seconds(60))
         while try run("show", "cam0").status != 0 {
             if deadline.hasPassed { throw Errno.timedOut }

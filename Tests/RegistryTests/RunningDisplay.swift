@@ -10,11 +10,16 @@ struct RunningDisplay: ~Copyable {
     private let process: Running
     private let folder: String
 
-    init(_ registry: borrowing RunningRegistry, _ arguments: String..., waiting: Bool = true) throws {
+    /// With `holding`, the first frame stays on the screen until ``goOn()``.
+    init(
+        _ registry: borrowing RunningRegistry, _ arguments: String..., waiting: Bool = true, holding: Bool = false
+    ) throws {
         let folder = try TemporaryFolder.make()
+        var shown = "echo >\(folder)/shown"
+        if holding { shown += "; while [ ! -e \(folder)/go ]; do sleep 0.05; done" }
         let process = try Running(
             [Tool.path, "display"] + arguments,
-            environment: ["DMABUF_SHARE_SOCKET": registry.socket, "DMABUF_SHARE_SHOWN": "echo >\(folder)/shown"])
+            environment: ["DMABUF_SHARE_SOCKET": registry.socket, "DMABUF_SHARE_SHOWN": shown])
         if waiting { try wait { Self.isShowing(folder) } }
         self.process = process
         self.folder = folder
@@ -26,6 +31,8 @@ struct RunningDisplay: ~Copyable {
     private static func isShowing(_ folder: String) -> Bool { Folder.names(folder).contains("shown") }
 
     var processID: Int32 { process.processID }
+
+    func goOn() throws { #expect(try Running(["touch", "\(folder)/go"]).finish().status == 0) }
 
     func send(_ signal: SignalNumber) throws { try process.send(signal) }
 

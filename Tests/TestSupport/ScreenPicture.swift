@@ -10,6 +10,10 @@ public struct ScreenPicture: Equatable, Sendable {
     /// Red, green and blue of each pixel, line by line.
     public let bytes: [UInt8]
 
+    public init(width: Int, height: Int, bytes: [UInt8]) {
+        (self.width, self.height, self.bytes) = (width, height, bytes)
+    }
+
     /// A file each, which the host writes: a guest that has read one would not see it change.
     private static let count = Atomic(0)
 

@@ -15,7 +15,8 @@ struct DisplayCommand: ParsableCommand {
             who write to it, and not before. Until a frame is on the screen, writers that wait for readers wait for it. When \
             the buffer moves, the screen turns to the new memory between two frames. Ends when the image is \
             removed, revoked or its owner is gone, after --frames, or on Control-C; then the screen shows again what it \
-            did before. Work that does not end within --within is named, and the status is 124.
+            did before. Of a stream (see capture) every frame is shown once. Work that does not end within --within is \
+            named, and the status is 124.
 
             EXAMPLES:
               dmabuf-share display frame --on kms:card0
@@ -50,23 +51,56 @@ struct DisplayCommand: ParsableCommand {
         try asking(options) { registry in
             let signals = try terminationSignals()
             let importer = try KMSImporter(node: String(on.text.dropFirst(4)))
-            let terms = AttachTerms(.read, .movable, token: try shown.token())
+            let token = try shown.token()
+            // Names of a stream resolve without a token, or not at all.
+            if token == nil, let reader = try findStream(&registry) {
+                return try show(StreamDisplay(reader, self, on: importer), importer, &registry, signals)
+            }
+            let terms = AttachTerms(.read, .movable, token: token)
             // Kept nowhere else: memory that the buffer has moved away from is to be free.
             var display = try Display(
                 buffer.attach(&registry, terms, until: options.deadline), self, on: importer)
             while let frame = try display.next(&registry, signals) {
-                if frame.isNew { try emit(DisplayReport(frame, of: self, on: importer), json: options.json) }
-                if frame.number == 1 { try runWhatWaitsForTheFirst() }
+                try tell(frame, importer)
                 if frame.number == frames { break }
             }
             let end = try display.end()
             end.tell(&registry, until: options.deadline)
             try emit(DisplayEndReport(end, name: buffer.name), json: options.json)
-            if let frames, end.frames < frames, end.notice != nil {
-                throw DMABufError(
-                    .gone, "\(end.frames) of \(frames) frames were shown of \(buffer.name.quotedForDisplay)")
-            }
+            if let frames, end.frames < frames, end.notice != nil { throw tooFew(end.frames, of: frames) }
         }
+    }
+
+    /// nil where the name is a single buffer's.
+    private func findStream(_ registry: inout RegistryConnection) throws(RegistryError) -> PoolReader? {
+        do throws(RegistryError) {
+            return try PoolReader(buffer.name, of: buffer.user.of, pins: true, in: &registry, until: options.deadline)
+        } catch {
+            guard case .ruledOut(.noSuchBuffer) = error else { throw error }
+            return nil
+        }
+    }
+
+    private func show(
+        _ display: consuming StreamDisplay, _ importer: KMSImporter, _ registry: inout RegistryConnection,
+        _ signals: borrowing SignalFD
+    ) throws {
+        while let frame = try display.next(&registry, signals) {
+            try tell(frame, importer)
+            if frame.number == frames { break }
+        }
+        let end = try display.end(&registry)
+        try emit(end, json: options.json)
+        if let frames, end.frames < frames, end.because != nil { throw tooFew(end.frames, of: frames) }
+    }
+
+    private func tell(_ frame: Display.Frame, _ importer: KMSImporter) throws {
+        if frame.isNew { try emit(DisplayReport(frame, of: self, on: importer), json: options.json) }
+        if frame.number == 1 { try runWhatWaitsForTheFirst() }
+    }
+
+    private func tooFew(_ shown: UInt64, of frames: UInt64) -> DMABufError {
+        DMABufError(.gone, "\(shown) of \(frames) frames were shown of \(buffer.name.quotedForDisplay)")
     }
 
     /// A test that takes a picture of the screen does so now: nothing changes on it meanwhile.
@@ -129,6 +163,14 @@ struct DisplayEndReport: Report {
         let notice = end.notice.map { NoticeReport($0, name: nil) }
         because = notice?.event
         sentence = notice.map { String($0.text.dropLast()) }
+    }
+
+    /// Of a stream.
+    init(frames: UInt64, name: String, because: String?) {
+        self.name = name
+        self.frames = frames
+        self.because = because
+        sentence = because.map { _ in "was ended by its producer" }
     }
 
     /// Every key is always there.
