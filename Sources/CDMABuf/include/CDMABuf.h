@@ -81,6 +81,17 @@ struct dmabuf_virtgpu_getparam {
 _Static_assert(sizeof(struct dmabuf_virtgpu_getparam) == 16, "virtio-gpu getparam layout");
 static const unsigned long dmabuf_ioctl_virtgpu_getparam = _IOWR('d', 0x43, struct dmabuf_virtgpu_getparam);
 
+// An eventfd that is signalled with a point of a syncobj (Linux 6.6; younger than the libdrm of Debian 12).
+struct dmabuf_syncobj_eventfd {
+    uint32_t handle;
+    uint32_t flags;
+    uint64_t point;
+    int32_t fd;
+    uint32_t pad;
+};
+_Static_assert(sizeof(struct dmabuf_syncobj_eventfd) == 24, "syncobj eventfd layout");
+static const unsigned long dmabuf_ioctl_syncobj_eventfd = _IOWR('d', 0xcf, struct dmabuf_syncobj_eventfd);
+
 // ---- CMSG_* macros ------------------------------------------------------------------------------------------------------
 
 static inline size_t dmabuf_cmsg_space(size_t byte_count) { return CMSG_SPACE(byte_count); }
