@@ -23,6 +23,7 @@ SEED ?= 1
 # How often each step of a soak kills, and how often a buffer is moved in it.
 export ROUNDS ?= 100
 export MOVES ?= 100000
+export FRAMES ?= 10000
 
 # How long the fuzzer runs, in seconds.
 TIME ?= 60
@@ -77,7 +78,7 @@ failpoints: test-packages ## clients, the registry and its vault killed at each 
 	@Tests/Tools/suites failpoints
 
 .PHONY: soak
-soak: test-packages ## ROUNDS=100 MOVES=100000: kills at every step and races of moves, for long
+soak: test-packages ## ROUNDS=100 MOVES=100000 FRAMES=10000: kills at every step, races of moves and frames, for long
 	@Tests/Tools/suites soak
 
 .PHONY: sanitize

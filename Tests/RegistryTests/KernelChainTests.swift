@@ -40,6 +40,38 @@ struct KernelChainTests {
         _ = try registry.stop()
     }
 
+    @Test("hundreds of frames go through four buffers to the screen, each once, and nothing grows")
+    func flat() throws {
+        let frames = OwnProcess.environment("DMABUF_SHARE_FRAMES").flatMap { Int($0) } ?? 300
+        let registry = try RunningRegistry()
+        let capture = try registry.start(
+            "capture", "--from", "v4l2:video0", "--share", "cam0", "--image", "640x480:XR24", "--exporter",
+            Backends.realExporters[0], "--timeout", "60")
+        try registry.waitForStream()
+        let display = try RunningDisplay(
+            registry, "cam0", "--on", "kms:card0", "--frames", "\(frames)", "--within", "60", "--json")
+        var seen: [Holdings] = []
+        while let next = Holdings(of: [display.processID, capture.processID]) {
+            seen.append(next)
+            Clock.sleep(.milliseconds(100))
+        }
+        let run = try display.finish()
+        #expect(run.status == 0 && run.output.contains("\"event\":\"ended\",\"frames\":\(frames)"), "\(run)")
+        try capture.send(.terminate)
+        #expect(try capture.finish().status == 0)
+        // The first pictures are still taken in; from then on the later half has no more of anything than the earlier.
+        let steady = seen.dropFirst(seen.count / 5).dropLast()
+        #expect(steady.count >= 10, "\(seen)")
+        #expect(steady.allSatisfy { $0.dmaBufs >= 4 && $0.framebuffers >= 1 }, "what is counted is not seen: \(seen)")
+        let (early, late) = (steady.prefix(steady.count / 2), steady.suffix(steady.count / 2))
+        for (what, value) in Holdings.all {
+            let (before, after) = (early.map(value).max() ?? 0, late.map(value).max() ?? 0)
+            // A fence or two may be under way at any moment.
+            #expect(after <= before + (what == "descriptors" ? 2 : 0), "\(what): \(before), then \(after)")
+        }
+        _ = try registry.stop()
+    }
+
     @Test("a link that is killed ends what depends on it, with a clear error, and nothing else")
     func killed() throws {
         let registry = try RunningRegistry()
@@ -63,6 +95,30 @@ struct KernelChainTests {
             #expect(run.status == 1 && run.errors.contains("has died"), "\(run)")
         }
         _ = try registry.stop()
+    }
+}
+
+/// What would grow if something were kept.
+private struct Holdings {
+    let descriptors: Int
+    let dmaBufs: Int
+    let framebuffers: Int
+
+    /// nil once one of the processes has ended.
+    init?(of processes: [Int32]) {
+        let open = processes.map { Folder.names("/proc/\($0)/fd").count }
+        guard !open.contains(0) else { return nil }
+        descriptors = open.reduce(0, +)
+        dmaBufs = Self.lines(with: "Attached Devices", in: "dma_buf/bufinfo")
+        framebuffers = Self.lines(with: "framebuffer[", in: "dri/0/framebuffer")
+    }
+
+    private static func lines(with text: String, in file: String) -> Int {
+        (Sysfs.text("/sys/kernel/debug/\(file)") ?? "").split(separator: "\n").count { $0.contains(text) }
+    }
+
+    static var all: [(String, (Holdings) -> Int)] {
+        [("descriptors", { $0.descriptors }), ("dma-bufs", { $0.dmaBufs }), ("framebuffers", { $0.framebuffers })]
     }
 }
 
