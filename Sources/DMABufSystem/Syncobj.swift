@@ -27,14 +27,14 @@ public final class Syncobj: Sendable {
     /// A new one, with no fence. `notSupported` where the driver has none.
     public init(_ node: DRMNode) throws(Errno) {
         var handle: UInt32 = 0
-        try check(unsafe drmSyncobjCreate(node.descriptor.number, 0, &handle))
+        try nothingOrDRMError(unsafe drmSyncobjCreate(node.descriptor.number, 0, &handle))
         (self.node, self.handle) = (node, handle)
     }
 
     /// The one behind a descriptor that ``export()`` has made, in whatever process. Borrows the descriptor.
     public init(_ node: DRMNode, from descriptor: borrowing Descriptor) throws(Errno) {
         var handle: UInt32 = 0
-        try check(unsafe drmSyncobjFDToHandle(node.descriptor.number, descriptor.number, &handle))
+        try nothingOrDRMError(unsafe drmSyncobjFDToHandle(node.descriptor.number, descriptor.number, &handle))
         (self.node, self.handle) = (node, handle)
     }
 
@@ -43,7 +43,7 @@ public final class Syncobj: Sendable {
     /// A descriptor of it, for others to open the same one with; the caller owns it. It can be passed, and nothing else.
     public func export() throws(Errno) -> Descriptor {
         var number: CInt = -1
-        try check(unsafe drmSyncobjHandleToFD(node.descriptor.number, handle, &number))
+        try nothingOrDRMError(unsafe drmSyncobjHandleToFD(node.descriptor.number, handle, &number))
         return Descriptor(adopting: number)
     }
 
@@ -51,20 +51,20 @@ public final class Syncobj: Sendable {
 
     /// From now on it has that fence.
     public func importSyncFile(_ file: borrowing Descriptor) throws(Errno) {
-        try check(drmSyncobjImportSyncFile(node.descriptor.number, handle, file.number))
+        try nothingOrDRMError(drmSyncobjImportSyncFile(node.descriptor.number, handle, file.number))
     }
 
     /// The fence that it has; the caller owns the descriptor. `invalidArgument` if it has none.
     public func exportSyncFile() throws(Errno) -> Descriptor {
         var number: CInt = -1
-        try check(unsafe drmSyncobjExportSyncFile(node.descriptor.number, handle, &number))
+        try nothingOrDRMError(unsafe drmSyncobjExportSyncFile(node.descriptor.number, handle, &number))
         return Descriptor(adopting: number)
     }
 
     /// Gives `point` here the fence that `source` has at `sourcePoint`; zero for the fence of a binary one.
     /// `invalidArgument` if there is none yet.
     public func transfer(from source: Syncobj, at sourcePoint: UInt64, to point: UInt64) throws(Errno) {
-        try check(drmSyncobjTransfer(node.descriptor.number, handle, point, source.handle, sourcePoint, 0))
+        try nothingOrDRMError(drmSyncobjTransfer(node.descriptor.number, handle, point, source.handle, sourcePoint, 0))
     }
 
     // MARK: By the CPU
@@ -73,16 +73,16 @@ public final class Syncobj: Sendable {
     public func signal(_ point: UInt64) throws(Errno) {
         var (handle, point) = (handle, point)
         if point == 0 {
-            try check(unsafe drmSyncobjSignal(node.descriptor.number, &handle, 1))
+            try nothingOrDRMError(unsafe drmSyncobjSignal(node.descriptor.number, &handle, 1))
         } else {
-            try check(unsafe drmSyncobjTimelineSignal(node.descriptor.number, &handle, &point, 1))
+            try nothingOrDRMError(unsafe drmSyncobjTimelineSignal(node.descriptor.number, &handle, &point, 1))
         }
     }
 
     /// It has no fence any more.
     public func reset() throws(Errno) {
         var handle = handle
-        try check(unsafe drmSyncobjReset(node.descriptor.number, &handle, 1))
+        try nothingOrDRMError(unsafe drmSyncobjReset(node.descriptor.number, &handle, 1))
     }
 
     public enum Reach: UInt32, Sendable {
@@ -95,7 +95,7 @@ public final class Syncobj: Sendable {
     /// The last point of a timeline that has come so far.
     public func point(_ reach: Reach) throws(Errno) -> UInt64 {
         var (handle, point) = (handle, UInt64(0))
-        try check(unsafe drmSyncobjQuery2(node.descriptor.number, &handle, &point, 1, reach.rawValue))
+        try nothingOrDRMError(unsafe drmSyncobjQuery2(node.descriptor.number, &handle, &point, 1, reach.rawValue))
         return point
     }
 
@@ -131,7 +131,7 @@ public final class Syncobj: Sendable {
             }
         }
         guard answer != -ETIME else { throw .timedOut }
-        try check(answer)
+        try nothingOrDRMError(answer)
         return Int(first)
     }
 
@@ -143,9 +143,4 @@ public final class Syncobj: Sendable {
         let number = node.descriptor.number
         try nothingOrErrno { unsafe ioctl(number, dmabuf_ioctl_syncobj_eventfd, &request) }
     }
-}
-
-/// libdrm answers `-errno` from some of these functions and -1 with errno from others.
-private func check(_ answer: CInt) throws(Errno) {
-    if answer != 0 { throw Errno(rawValue: answer == -1 ? errno : -answer) }
 }
