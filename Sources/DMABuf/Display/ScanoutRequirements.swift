@@ -35,10 +35,12 @@ struct StrideRule {
     static func of(_ driver: String) -> StrideRule { rules[driver] ?? StrideRule() }
 
     private static let rules: [String: StrideRule] = {
-        let short = ["RG16", "RG24"].compactMap { PixelFormat($0)?.fourcc }
-        // It counts eight bytes at a time, 511 times. Lines of XR24 that are longer it makes shorter by itself.
-        let cirrus = StrideRule(alignment: 8, limits: Dictionary(short.map { ($0, 4088) }) { $1 })
-        // It has had both names.
-        return ["cirrus": cirrus, "cirrus-qemu": cirrus]
+        // It counts eight bytes at a time, 511 times. Under its first name the driver makes longer lines of XR24 shorter by
+        // itself; since it has the second, it does not.
+        func cirrus(_ formats: [String]) -> StrideRule {
+            let fourccs = formats.compactMap { PixelFormat($0)?.fourcc }
+            return StrideRule(alignment: 8, limits: Dictionary(fourccs.map { ($0, 4088) }) { $1 })
+        }
+        return ["cirrus": cirrus(["RG16", "RG24"]), "cirrus-qemu": cirrus(["RG16", "RG24", "XR24"])]
     }()
 }
