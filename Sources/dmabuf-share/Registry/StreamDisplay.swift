@@ -41,13 +41,7 @@ struct StreamDisplay: ~Copyable {
             if let frame = try reader.take(&registry, until: .after(Self.moment), answersWithin: within) {
                 return try show(frame, &registry)
             }
-            switch reader.end {
-            case .inGoodOrder: return nil
-            case .died:
-                throw DMABufError(
-                    .gone, "the producer of \(reader.name.quotedForDisplay) has died, and no frames are left")
-            case nil: break
-            }
+            if try reader.hasEnded() { return nil }
             guard !deadline.hasPassed else {
                 throw DMABufError(
                     .deadline, "\(reader.name.quotedForDisplay) has no new frame for \(humanTime(within))",

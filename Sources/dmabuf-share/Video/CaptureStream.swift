@@ -12,9 +12,6 @@ struct CaptureStream: ~Copyable {
     private var pool: PoolWriter
     private let patience: Duration
     private var counter = FrameCounter("captured")
-    private var dropped: UInt64 = 0
-    private var damaged: UInt64 = 0
-    private var lastSequence: UInt32?
     /// When a frame is overdue.
     private var due: Deadline
 
@@ -78,14 +75,12 @@ struct CaptureStream: ~Copyable {
         guard pool.finish(isDamaged: frame.isDamaged) == frame.index else {
             throw DMABufError(.failed, "\(queue.name) returns buffers out of order")
         }
-        if let lastSequence { dropped += UInt64(frame.sequence &- lastSequence &- 1) }
-        lastSequence = frame.sequence
-        if frame.isDamaged { damaged += 1 }
+        counter.note(frame)
     }
 
     /// Ends the stream in good order, and says what went by.
     consuming func end(_ registry: inout RegistryConnection) throws -> StreamEndReport {
-        let report = StreamEndReport("captured", counter, dropped: dropped, damaged: damaged)
+        let report = StreamEndReport(counter)
         let deadline = deadline
         try queue.end()
         try pool.end(&registry, until: deadline)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DMABuf
 import DMABufSystem
 
 /// How many frames have gone by, for a person watching: a line on standard error that is written over, and only where that
@@ -7,13 +8,17 @@ import DMABufSystem
 struct FrameCounter {
     private static let pause: Duration = .milliseconds(500)
 
-    private let verb: String
+    /// "captured", "played".
+    let verb: String
     private let begun = Deadline.now()
     private var next: Deadline?
     private var isShown = false
     private(set) var count: UInt64 = 0
+    /// By the device's own count.
+    private(set) var dropped: UInt64 = 0
+    private(set) var damaged: UInt64 = 0
+    private var lastSequence: UInt32?
 
-    /// "captured", "played".
     init(_ verb: String) {
         self.verb = verb
         next = StandardStream.error.isTerminal ? .after(Self.pause) : nil
@@ -27,6 +32,13 @@ struct FrameCounter {
         self.next = .after(Self.pause)
         show("\(verb) \(count) frames, \(rate) a second")
         isShown = true
+    }
+
+    /// What the device says of a frame that it is done with.
+    mutating func note(_ frame: VideoFrame) {
+        if let lastSequence { dropped += UInt64(frame.sequence &- lastSequence &- 1) }
+        lastSequence = frame.sequence
+        if frame.isDamaged { damaged += 1 }
     }
 
     /// With one digit behind the point.

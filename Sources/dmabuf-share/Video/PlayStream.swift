@@ -11,9 +11,6 @@ struct PlayStream: ~Copyable {
     private var reader: PoolReader
     private let patience: Duration
     private var counter = FrameCounter("played")
-    private var dropped: UInt64 = 0
-    private var damaged: UInt64 = 0
-    private var lastSequence: UInt32?
     /// When a frame is overdue.
     private var due: Deadline
 
@@ -51,15 +48,7 @@ struct PlayStream: ~Copyable {
     /// false at the end of the stream.
     private mutating func playOne(_ registry: inout RegistryConnection) throws -> Bool {
         let frame = try reader.take(&registry, until: .after(Self.moment), answersWithin: patience)
-        guard let frame else {
-            switch reader.end {
-            case nil: return true
-            case .inGoodOrder: return false
-            case .died:
-                throw DMABufError(
-                    .gone, "the producer of \(reader.name.quotedForDisplay) has died, and no frames are left")
-            }
-        }
+        guard let frame else { return try !reader.hasEnded() }
         try queue.queue(frame.index, frame.buffer, until: deadline)
         counter.add()
         due = deadline
@@ -72,19 +61,29 @@ struct PlayStream: ~Copyable {
         var end = end
         while let done = try queue.dequeue(until: end, unless: signals.descriptor) {
             try reader.letGo(done.index, &registry, until: deadline)
-            if let lastSequence { dropped += UInt64(done.sequence &- lastSequence &- 1) }
-            lastSequence = done.sequence
-            if done.isDamaged { damaged += 1 }
+            counter.note(done)
             end = .now()
         }
     }
 
     /// The device gives back what it has, and all is let go.
     consuming func end(_ registry: inout RegistryConnection) throws -> StreamEndReport {
-        let report = StreamEndReport("played", counter, dropped: dropped, damaged: damaged)
+        let report = StreamEndReport(counter)
         let deadline = deadline
         try queue.end()
         try reader.detach(&registry, until: deadline)
         return report
+    }
+}
+
+extension PoolReader {
+    /// Whether no frame will come any more. Throws `gone` where that is because the producer has died.
+    func hasEnded() throws(DMABufError) -> Bool {
+        switch end {
+        case nil: return false
+        case .inGoodOrder: return true
+        case .died:
+            throw DMABufError(.gone, "the producer of \(name.quotedForDisplay) has died, and no frames are left")
+        }
     }
 }

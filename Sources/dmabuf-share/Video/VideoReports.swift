@@ -59,12 +59,11 @@ struct StreamEndReport: Report {
         case duration = "duration_ns"
     }
 
-    /// `did`: "captured", "played".
-    init(_ did: String, _ counter: FrameCounter, dropped: UInt64, damaged: UInt64) {
-        self.did = did
+    init(_ counter: FrameCounter) {
+        did = counter.verb
         frames = counter.count
-        self.dropped = dropped
-        self.damaged = damaged
+        dropped = counter.dropped
+        damaged = counter.damaged
         duration = counter.duration.clampedNanoseconds
         rate = counter.rate
     }
