@@ -17,17 +17,10 @@ struct PendingFlip {
 
 /// Takes the place of a fence where a driver has none. Raised when nobody waits for the flip any more.
 private final class RaisedEnd: Sendable {
-    private let event: EventFD
+    private let event: EventFence
+    var fence: Fence { event.fence }
 
-    init() throws(Errno) { event = try EventFD() }
-
-    func fence() throws(DMABufError) -> Fence {
-        let copy: Descriptor
-        do throws(Errno) { copy = try event.descriptor.duplicate() } catch {
-            throw .system("duplicate an eventfd", error)
-        }
-        return try Fence(adopting: copy)
-    }
+    init() throws(DMABufError) { event = try EventFence() }
 
     deinit { try? event.signal() }
 }
@@ -105,9 +98,8 @@ extension Screen {
 
     func submitPlainly(_ picture: Picture, _ fence: Fence?, _ token: UInt64) throws(DMABufError) -> PendingFlip {
         try picture.fence(and: fence)?.wait(until: .after(.seconds(2)))
-        let raised: RaisedEnd
-        do throws(Errno) { raised = try RaisedEnd() } catch { throw .system("make an eventfd", error) }
-        let end = try raised.fence()
+        let raised = try RaisedEnd()
+        let end = raised.fence
         try changing(picture) { () throws(Errno) in
             try importer.node.pageFlip(output.crtc, to: picture.framebuffer, token: token)
         }

@@ -11,7 +11,7 @@ struct PoolPromise {
     private let usage: Usage
     private let attachment: AttachmentID
     private let buffer: BufferID
-    private let event: PoolEvent
+    private let event: EventFence
     private var renewal = Deadline.after(Self.pause)
 
     /// Half of what a fence may last.
@@ -25,7 +25,7 @@ struct PoolPromise {
         self.usage = usage
         attachment = attached.attachment
         buffer = attached.id
-        do throws(DMABufError) { event = try PoolEvent() } catch { throw .local(error) }
+        do throws(DMABufError) { event = try EventFence() } catch { throw .local(error) }
         try registry.ask(.reserve(attachment, slots: 1), until: deadline)
         try add(point, lock, FenceTerms.longestInterval, &registry, until: deadline)
     }
@@ -62,24 +62,5 @@ struct PoolPromise {
     /// The work is done.
     func keep() throws(RegistryError) {
         do throws(DMABufError) { try event.signal() } catch { throw .local(error) }
-    }
-}
-
-/// An eventfd, and the fence that others see of it.
-private final class PoolEvent: Sendable {
-    private let event: EventFD
-    let fence: Fence
-
-    init() throws(DMABufError) {
-        let copy: Descriptor
-        do throws(Errno) {
-            event = try EventFD()
-            copy = try event.descriptor.duplicate()
-        } catch { throw .system("make an eventfd", error) }
-        fence = try Fence(adopting: copy)
-    }
-
-    func signal() throws(DMABufError) {
-        do throws(Errno) { try event.signal() } catch { throw .system("signal an eventfd", error) }
     }
 }

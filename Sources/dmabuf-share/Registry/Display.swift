@@ -199,7 +199,7 @@ extension Display {
         promises += 1
         let within = min(Interval(nanoseconds: within.clampedNanoseconds), FenceTerms.longestInterval)
         let terms = FenceTerms(timeline: 1, point: promises, usage: .read, kind: .eventFD, within: within)
-        let (fence, limit) = (try reading.fence(), Deadline.after(self.within))
+        let (fence, limit) = (reading.fence, Deadline.after(self.within))
         do throws(RegistryError) {
             do throws(RegistryError) { _ = try registry.add(fence, to: attached.attachment, terms, until: limit) } catch
             {
@@ -220,19 +220,10 @@ extension Display {
 
 /// A fence that ends when nobody reads any more.
 private final class Reading {
-    private let event: EventFD
+    private let event: EventFence
+    var fence: Fence { event.fence }
 
-    init() throws(DMABufError) {
-        do throws(Errno) { event = try EventFD() } catch { throw .system("make an eventfd", error) }
-    }
-
-    func fence() throws(DMABufError) -> Fence {
-        let copy: Descriptor
-        do throws(Errno) { copy = try event.descriptor.duplicate() } catch {
-            throw .system("duplicate an eventfd", error)
-        }
-        return try Fence(adopting: copy)
-    }
+    init() throws(DMABufError) { event = try EventFence() }
 
     func end() { try? event.signal() }
 

@@ -89,9 +89,9 @@ struct FenceAdd: ParsableCommand {
     /// Until COMMAND is there, an eventfd of ours stands for it: nobody slips in between its start and its fence. Whoever
     /// has begun to wait by then waits for the eventfd, so it too is pending until COMMAND ends.
     private func run(_ registry: inout RegistryConnection, _ attached: AttachedBuffer) throws -> Int32 {
-        let ended = try makeEvent()
+        let ended = try EventFence()
         defer { try? ended.signal() }
-        try add(try Fence(adopting: try duplicate(ended.descriptor)), .eventFD, &registry, attached)
+        try add(ended.fence, .eventFD, &registry, attached)
         let running = try BufferEnvironment(attached.buffer, name: buffer.name).attend(words(of: command))
         do {
             try add(try running.fence(), .pidFD, &registry, attached)
@@ -108,14 +108,6 @@ struct FenceAdd: ParsableCommand {
         let terms = FenceTerms(
             timeline: 1, point: kind == .eventFD ? 1 : 2, usage: self.kind.usage, kind: kind, within: within.interval)
         _ = try registry.add(fence, to: attached.attachment, terms, until: options.deadline)
-    }
-
-    private func makeEvent() throws(DMABufError) -> EventFD {
-        do throws(Errno) { return try EventFD() } catch { throw .system("make an eventfd", error) }
-    }
-
-    private func duplicate(_ descriptor: borrowing Descriptor) throws(DMABufError) -> Descriptor {
-        do throws(Errno) { return try descriptor.duplicate() } catch { throw .system("duplicate an eventfd", error) }
     }
 }
 
