@@ -114,6 +114,14 @@ public final class DMABuffer: Sendable {
         return Fence(knownSyncFile: file)
     }
 
+    /// As above, and nil also where the kernel (before 6.0) cannot tell.
+    package func fenceIfKnown(waitingBefore access: Access) throws(DMABufError) -> Fence? {
+        do throws(DMABufError) { return try fence(waitingBefore: access) } catch {
+            guard error.cause == .inappropriateIOCTLForDevice else { throw error }
+            return nil
+        }
+    }
+
     /// Adds a sync_file's fences to the kernel's reservation of the buffer, so that drivers obey them.
     ///
     /// Throws `unsupported` for a stand-in or for a fence that is no sync_file. The corresponding ioctl is

@@ -21,5 +21,16 @@ public struct DescribedBuffer: Sendable {
         self.memory = memory
     }
 
+    /// The fences that `access` has to wait for in all of its memory, and `fence`, as one; a snapshot. nil if there is none: for
+    /// a stand-in, and where the kernel (before 6.0) cannot tell.
+    package func fence(waitingBefore access: Access, and fence: Fence? = nil) throws(DMABufError) -> Fence? {
+        var all = fence
+        for memory in memory {
+            guard let found = try memory.fenceIfKnown(waitingBefore: access) else { continue }
+            if let before = all { all = try before.merged(with: found, named: "buffer") } else { all = found }
+        }
+        return all
+    }
+
     public var kind: DMABuffer.Kind { memory.allSatisfy { $0.kind == .dmaBuf } ? .dmaBuf : .memfd }
 }

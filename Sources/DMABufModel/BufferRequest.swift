@@ -42,6 +42,6 @@ public enum BufferRequest: Equatable, Sendable {
 }
 
 /// `value` up to the next multiple of `unit`; the caller has bounded `value`.
-func roundUp(_ value: UInt64, to unit: UInt64) -> UInt64 {
+package func roundUp(_ value: UInt64, to unit: UInt64) -> UInt64 {
     (value + unit - 1) / unit * unit
 }

@@ -56,18 +56,7 @@ public final class Picture: Sendable {
     /// What has to end before it may be shown: the writers in the kernel's reservation of its memory, and `fence`, as one.
     /// nil where the kernel (before 6.0) cannot tell; it waits by itself then.
     func fence(and fence: Fence?) throws(DMABufError) -> Fence? {
-        var merged = fence
-        do throws(DMABufError) {
-            for memory in buffer.memory {
-                guard let writers = try memory.fence(waitingBefore: .read) else { continue }
-                merged =
-                    try merged.map { (fence) throws(DMABufError) in try fence.merged(with: writers, named: "flip") }
-                    ?? writers
-            }
-        } catch {
-            guard error.cause == .inappropriateIOCTLForDevice else { throw error }
-        }
-        return merged
+        try buffer.fence(waitingBefore: .read, and: fence)
     }
 
     /// Whoever wants to write waits until `fence`: it is being read.

@@ -30,7 +30,7 @@ public struct V4L2Exporter: Exporter {
         }
         offer = MemoryOffer(
             [.cpuMappable, .kernelFences], sizeLimit: (1 << 32) - 4096,
-            leastSize: roundUp(UInt64(format.memories[0].byteCount)), strideAlignment: 1, device: opened.path,
+            leastSize: roundUp(UInt64(format.memories[0].byteCount), to: 4096), strideAlignment: 1, device: opened.path,
             permission: "group video")
     }
 
@@ -81,5 +81,3 @@ extension V4L2Node {
         return found
     }
 }
-
-private func roundUp(_ byteCount: UInt64) -> UInt64 { (byteCount + 4095) / 4096 * 4096 }

@@ -68,14 +68,6 @@ extension RegistryConnection {
 }
 
 extension DMABuffer {
-    /// nil also where the kernel cannot tell.
-    fileprivate func fenceIfKnown(waitingBefore access: Access) throws(DMABufError) -> Fence? {
-        do throws(DMABufError) { return try fence(waitingBefore: access) } catch {
-            guard error.cause == .inappropriateIOCTLForDevice else { throw error }
-            return nil
-        }
-    }
-
     fileprivate func pendingFences(waitingBefore access: Access) throws(DMABufError) -> [Fence.Part] {
         guard let fence = try fenceIfKnown(waitingBefore: access) else { return [] }
         return try fence.parts().filter { $0.status == .pending }

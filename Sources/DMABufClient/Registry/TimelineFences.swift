@@ -25,15 +25,12 @@ extension AttachedBuffer {
     /// registry, and whatever drivers have in the kernel's reservation. Eventfds and pidfds are known to the registry alone; wait
     /// for those by `waitForFences` first.
     ///
-    /// Throws `unsupported` for a stand-in, which has no reservation.
+    /// Throws `unsupported` for a stand-in, which has no reservation, and before Linux 6.0.
     public func putFences(before access: Access, at point: UInt64, of timeline: Timeline) throws(DMABufError) {
-        var all: Fence?
-        for memory in buffer.memory {
-            guard let fence = try memory.fence(waitingBefore: access) else {
-                throw DMABufError(.unsupported, "a stand-in has no fences of the kernel's")
-            }
-            if let before = all { all = try before.merged(with: fence, named: "buffer") } else { all = fence }
+        guard let fence = try buffer.fence(waitingBefore: access) else {
+            throw DMABufError(
+                .unsupported, "a stand-in has no fences of the kernel's, and no kernel before 6.0 gives any")
         }
-        if let all { try timeline.add(all, at: point) }
+        try timeline.add(fence, at: point)
     }
 }
