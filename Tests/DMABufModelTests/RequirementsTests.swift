@@ -7,11 +7,15 @@ import Testing
 struct RequirementsTests {
     private let udmabuf = MemoryFacts(exporter: "udmabuf", isStandIn: false, byteCount: 65536)
 
+    private static let limits = Dictionary(
+        uniqueKeysWithValues: ["XR24", "RG16"].map { (PixelFormat($0)!.fourcc, UInt32(8192)) })
+
     private let screen = Requirements(
         party: "kms:card0", device: "/dev/dri/card0",
         image: ImageRequirements(
             formats: FormatSet(linear: [PixelFormat.xrgb8888.fourcc]), widths: 1...2044, heights: 1...1024,
-            strideAlignment: 64, strideLimit: 8192, offsetAlignment: 4096, memoryLimit: 1))
+            strideAlignment: 64, strideLimits: Self.limits, offsetAlignment: 4096,
+            memoryLimit: 1))
 
     private func image(
         _ format: String = "XR24", width: UInt32 = 640, height: UInt32 = 480, modifier: Modifier = .linear,

@@ -26,7 +26,7 @@ public final class Picture: Sendable {
     /// Throws `refused` with the requirement that is not met, before anything is tried; `failed` if the driver has others, with
     /// the stride that it would choose itself; `gone` if the device is no more.
     public init(of buffer: DescribedBuffer, on importer: KMSImporter) throws(DMABufError) {
-        if let obstacle = importer.obstacle(to: buffer) { throw obstacle }
+        if let exclusion = importer.exclusion(of: buffer) { throw exclusion }
         guard let image = buffer.description.image else {
             preconditionFailure("an image that is none was not excluded")
         }

@@ -16,11 +16,12 @@ extension Requirements {
                 for modifier in stated { formats.insert(fourcc, Modifier(rawValue: modifier)) }
             }
         }
+        let rule = StrideRule.of(node.driver)
         self.init(
             party: party, device: node.path, origin: node.origin,
             image: ImageRequirements(
                 formats: formats, widths: resources.widths, heights: resources.heights,
-                strideAlignment: StrideRule.of(node.driver).alignment))
+                strideAlignment: rule.alignment, strideLimits: rule.limits))
     }
 }
 

@@ -53,18 +53,6 @@ public struct KMSImporter: Importer {
 
     public var driver: String { node.driver }
 
-    /// Why this image cannot be shown, or nil if it should work: what the driver states, and what is known of it besides
-    /// for images of that format.
-    func obstacle(to buffer: DescribedBuffer) -> DMABufError? {
-        var requirements = requirements
-        if let fourcc = buffer.description.image?.fourcc {
-            requirements.image?.strideLimit = StrideRule.of(node.driver).limits[fourcc]
-        }
-        return DMABufError(
-            refusing: buffer.memory.flatMap { requirements.unmet(by: $0.facts) }
-                + requirements.unmet(by: buffer.description))
-    }
-
     public func attach(_ buffer: DMABuffer, for access: Access) throws(DMABufError) -> Attachment {
         try check(buffer)
         return Attachment(

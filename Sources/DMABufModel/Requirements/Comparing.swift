@@ -56,7 +56,7 @@ extension ImageRequirements {
                     plane: index, stride: plane.stride, alignment: strideAlignment,
                     would: roundUp(UInt64(plane.stride), to: UInt64(strideAlignment))))
         }
-        if let strideLimit, plane.stride > strideLimit {
+        if let strideLimit = strideLimits[image.fourcc], plane.stride > strideLimit {
             unmet.append(
                 .strideLimit(
                     plane: index, stride: plane.stride, limit: strideLimit,

@@ -56,9 +56,9 @@ public struct ImageRequirements: Equatable, Sendable {
     /// Pixels.
     public var widths: ClosedRange<UInt32>
     public var heights: ClosedRange<UInt32>
-    /// Strides are multiples of this many bytes, and at most the limit.
+    /// Strides are multiples of this many bytes; of some formats, by fourcc, at most the limit.
     public var strideAlignment: UInt32
-    public var strideLimit: UInt32?
+    public var strideLimits: [UInt32: UInt32]
     /// Planes start at multiples of this many bytes.
     public var offsetAlignment: UInt64
     /// How many dma-bufs one image may lie in.
@@ -69,14 +69,14 @@ public struct ImageRequirements: Equatable, Sendable {
     public init(
         formats: FormatSet, widths: ClosedRange<UInt32> = 1...BufferRequest.sideLimit,
         heights: ClosedRange<UInt32> = 1...BufferRequest.sideLimit, strideAlignment: UInt32 = 1,
-        strideLimit: UInt32? = nil, offsetAlignment: UInt64 = 1, memoryLimit: Int = ImageLayout.planeLimit
+        strideLimits: [UInt32: UInt32] = [:], offsetAlignment: UInt64 = 1, memoryLimit: Int = ImageLayout.planeLimit
     ) {
         precondition(strideAlignment > 0 && offsetAlignment > 0)
         self.formats = formats
         self.widths = widths
         self.heights = heights
         self.strideAlignment = strideAlignment
-        self.strideLimit = strideLimit
+        self.strideLimits = strideLimits
         self.offsetAlignment = offsetAlignment
         self.memoryLimit = memoryLimit
     }
