@@ -96,13 +96,15 @@ extension RunningRegistry {
         #expect(try run("list").output == "no buffers\n")
     }
 
-    /// Waits until it has as many descriptors as before, or until the number does not change.
+    /// Waits until it has as many descriptors as before, or until the number does not change for a while: those of who has
+    /// just left go a moment later.
     borrowing func settle(at count: Int?, sourceLocation: SourceLocation = #_sourceLocation) throws {
         let deadline = Deadline.after(.seconds(10))
-        var last = -1
+        var (last, unchanged) = (-1, 0)
         while !deadline.hasPassed {
             let now = openDescriptors()
-            if now == count ?? last { return }
+            unchanged = now == last ? unchanged + 1 : 0
+            if let count { if now == count { return } } else if unchanged == 4 { return }
             last = now
             Clock.sleep(.milliseconds(count == nil ? 50 : 5))
         }

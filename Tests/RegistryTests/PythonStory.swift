@@ -17,11 +17,7 @@ final class PythonStory {
         // It listens before it has opened all that it needs: who is answered finds it complete.
         _ = try registry.run("stats")
         // Those of the connections that found it serving go first.
-        try wait {
-            let before = registry.openDescriptors()
-            Clock.sleep(.milliseconds(10))
-            return registry.openDescriptors() == before
-        }
+        try registry.settle(at: nil)
         descriptors = registry.openDescriptors()
         self.registry = consume registry
     }

@@ -52,6 +52,7 @@ struct SharingTests {
     func lifetime() throws {
         let registry = try RunningRegistry()
         #expect(try registry.run("list").status == 0)
+        try registry.settle(at: nil)
         let before = registry.openDescriptors()
         let owner = try registry.start("share", "frame", "--from", "memfd", "--size", "8K", "--fill", "pattern")
         try wait { try registry.run("show", "frame").status == 0 }
@@ -64,7 +65,7 @@ struct SharingTests {
         try holder.send(.kill)
         _ = try holder.finish()
         try wait { try registry.run("list").output == "no buffers\n" }
-        try wait { registry.openDescriptors() == before }
+        try registry.settle(at: before)
         _ = try registry.stop()
     }
 
