@@ -51,10 +51,11 @@ let package = Package(
 
         // Kernel.
         .target(name: "CDMABuf"),
+        .target(name: "CVulkan"),
         .systemLibrary(name: "CDRM", pkgConfig: "libdrm", providers: [.apt(["libdrm-dev"])]),
         .systemLibrary(name: "CUdev", pkgConfig: "libudev", providers: [.apt(["libudev-dev"])]),
         .target(
-            name: "DMABufSystem", dependencies: ["CDMABuf", "CDRM", "CUdev", system], swiftSettings: strict),
+            name: "DMABufSystem", dependencies: ["CDMABuf", "CDRM", "CUdev", "CVulkan", system], swiftSettings: strict),
 
         // Where they meet.
         .target(

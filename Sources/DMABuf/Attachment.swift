@@ -19,6 +19,7 @@ public struct Attachment: ~Copyable, Sendable {
         case cpu
         case gem(GEMBuffer)
         case video(VideoImport)
+        case gpu(VulkanBuffer)
     }
 
     init(buffer: DMABuffer, access: Access, importer: String, place: consuming Place) {
@@ -45,6 +46,7 @@ public struct Attachment: ~Copyable, Sendable {
                 return Mapping(buffer: buffer, memory: try gem.map(byteCount: byteCount, writable: writable))
             // What it imported it lends to nobody.
             case .video: throw .notSupported
+            case .gpu: throw .notSupported
             }
         } catch {
             switch error {

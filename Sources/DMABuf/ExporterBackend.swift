@@ -13,6 +13,7 @@ extension Backend where Product == any Exporter {
             DumbExporter.backend,
             MemFDExporter.backend,
             V4L2Exporter.backend,
+            VulkanExporter.backend,
         ]
     }
 

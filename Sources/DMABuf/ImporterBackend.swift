@@ -10,6 +10,7 @@ extension Backend where Product == any Importer {
             DRMImporter.backend,
             V4L2Importer.backend,
             KMSImporter.backend,
+            VulkanImporter.backend,
         ]
     }
 

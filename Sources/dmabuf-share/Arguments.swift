@@ -90,7 +90,7 @@ struct BufferOptions: ParsableArguments {
 struct MakeOptions: ParsableArguments {
     @Option(
         help: """
-            The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, memfd or v4l2:NODE. Default: the best there is.
+            The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, memfd, v4l2:NODE or vulkan[:N]. Default: the best.
             """)
     var from: ExporterName?
 

@@ -24,7 +24,7 @@ extension Requirements {
     /// What this content does not meet.
     public func unmet(by description: BufferDescription) -> [Unmet] {
         guard let image else { return [] }
-        guard let layout = description.image else { return [Unmet(party: party, .anImage)] }
+        guard let layout = description.image else { return takesBytes ? [] : [Unmet(party: party, .anImage)] }
         return image.unmet(by: layout, memoryCount: description.sizes.count).map { Unmet(party: party, $0) }
     }
 }

@@ -21,6 +21,8 @@ public struct Requirements: Equatable, Sendable {
     public var sizeLimit: UInt64?
     /// What an image must look like; nil: nothing is asked.
     public var image: ImageRequirements?
+    /// Whether it takes plain bytes besides images that look so.
+    public var takesBytes = false
 
     /// The exporters whose buffers a device takes, and why no others.
     public struct Origin: Equatable, Sendable {

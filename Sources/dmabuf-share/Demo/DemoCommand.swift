@@ -24,7 +24,8 @@ struct DemoCommand: ParsableCommand {
 
     @Option(
         help:
-            "The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, memfd or v4l2:NODE. Default: the best there is.")
+            "The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, memfd, v4l2:NODE or vulkan[:N]. Default: the best."
+    )
     var from: ExporterName?
 
     @Flag(help: "Fail with 2 unless a real dma-buf can be shared.")

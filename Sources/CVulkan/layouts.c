@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// The sizes that drivers are built with, on every machine of 64 bits.
+#include "CVulkan.h"
+
+#define HOLDS(structure, byteCount) _Static_assert(sizeof(structure) == byteCount, #structure)
+
+HOLDS(VkApplicationInfo, 48);
+HOLDS(VkInstanceCreateInfo, 64);
+HOLDS(VkPhysicalDeviceProperties, 824);
+HOLDS(VkPhysicalDeviceProperties2, 840);
+HOLDS(VkPhysicalDeviceDriverProperties, 536);
+HOLDS(VkPhysicalDeviceDrmPropertiesEXT, 56);
+HOLDS(VkExtensionProperties, 260);
+HOLDS(VkQueueFamilyProperties, 24);
+HOLDS(VkMemoryType, 8);
+HOLDS(VkMemoryHeap, 16);
+HOLDS(VkPhysicalDeviceMemoryProperties, 520);
+HOLDS(VkExternalMemoryProperties, 12);
+HOLDS(VkPhysicalDeviceExternalBufferInfo, 32);
+HOLDS(VkExternalBufferProperties, 32);
+HOLDS(VkPhysicalDeviceExternalSemaphoreInfo, 24);
+HOLDS(VkExternalSemaphoreProperties, 32);
+HOLDS(VkFormatProperties, 12);
+HOLDS(VkFormatProperties2, 32);
+HOLDS(VkDrmFormatModifierPropertiesEXT, 16);
+HOLDS(VkDrmFormatModifierPropertiesListEXT, 32);
+HOLDS(VkPhysicalDeviceImageFormatInfo2, 40);
+HOLDS(VkPhysicalDeviceExternalImageFormatInfo, 24);
+HOLDS(VkPhysicalDeviceImageDrmFormatModifierInfoEXT, 40);
+HOLDS(VkExtent3D, 12);
+HOLDS(VkImageFormatProperties, 32);
+HOLDS(VkImageFormatProperties2, 48);
+HOLDS(VkExternalImageFormatProperties, 32);
+HOLDS(VkDeviceQueueCreateInfo, 40);
+HOLDS(VkDeviceCreateInfo, 72);
+HOLDS(VkMemoryAllocateInfo, 32);
+HOLDS(VkExportMemoryAllocateInfo, 24);
+HOLDS(VkImportMemoryFdInfoKHR, 24);
+HOLDS(VkMemoryDedicatedAllocateInfo, 32);
+HOLDS(VkMemoryGetFdInfoKHR, 32);
+HOLDS(VkMemoryFdPropertiesKHR, 24);
+HOLDS(VkMemoryRequirements, 24);
+HOLDS(VkExternalMemoryBufferCreateInfo, 24);
+HOLDS(VkBufferCreateInfo, 56);
+HOLDS(VkExternalMemoryImageCreateInfo, 24);
+HOLDS(VkImageCreateInfo, 88);
+HOLDS(VkSubresourceLayout, 40);
+HOLDS(VkImageSubresource, 12);
+HOLDS(VkImageDrmFormatModifierListCreateInfoEXT, 32);
+HOLDS(VkImageDrmFormatModifierExplicitCreateInfoEXT, 40);
+HOLDS(VkImageDrmFormatModifierPropertiesEXT, 24);
+HOLDS(VkCommandPoolCreateInfo, 24);
+HOLDS(VkCommandBufferAllocateInfo, 32);
+HOLDS(VkCommandBufferBeginInfo, 32);
+HOLDS(VkBufferMemoryBarrier, 56);
+HOLDS(VkImageSubresourceRange, 20);
+HOLDS(VkImageMemoryBarrier, 72);
+HOLDS(VkBufferCopy, 24);
+HOLDS(VkImageSubresourceLayers, 16);
+HOLDS(VkOffset3D, 12);
+HOLDS(VkImageCopy, 68);
+HOLDS(VkExportSemaphoreCreateInfo, 24);
+HOLDS(VkSemaphoreCreateInfo, 24);
+HOLDS(VkImportSemaphoreFdInfoKHR, 40);
+HOLDS(VkSemaphoreGetFdInfoKHR, 32);
+HOLDS(VkSubmitInfo, 72);

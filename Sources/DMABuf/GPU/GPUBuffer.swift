@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABufModel
+import DMABufSystem
+
+/// A buffer that a GPU has taken in, as the image that it is or as plain bytes. Its end detaches, once what the GPU does with
+/// it is done.
+public struct GPUBuffer: Sendable {
+    public let buffer: DescribedBuffer
+    /// The GPU's name.
+    public let importer: String
+    let place: Place
+
+    enum Place: Sendable {
+        case bytes(VulkanBuffer)
+        case image(VulkanImage)
+    }
+}
+
+extension GPU {
+    /// Takes a buffer in: an image as an image, with its modifier, if the driver knows those.
+    ///
+    /// Throws `refused` with every requirement that is not met, `failed` for the driver's no.
+    public func attach(_ buffer: DescribedBuffer) throws(DMABufError) -> GPUBuffer {
+        if let unmet = DMABufError(refusing: unmet(by: buffer)) { throw unmet }
+        guard buffer.memory.count == 1, let memory = buffer.memory.first else {
+            throw DMABufError(.unsupported, "\(name) takes buffers of one memory, and this has \(buffer.memory.count)")
+        }
+        guard let image = buffer.description.image, let support = support(for: image) else {
+            return GPUBuffer(buffer: buffer, importer: name, place: .bytes(try attachBytes(memory)))
+        }
+        let planes = image.planes.map { VulkanImage.Plane(offset: $0.offset, stride: UInt64($0.stride)) }
+        let shape = VulkanImage.Shape(
+            width: image.width, height: image.height, fourcc: image.fourcc, modifier: image.modifier.rawValue)
+        let attached = try vulkan("\(name): import an image of dma-buf \(memory.inode) of \(memory.exporterName)") {
+            () throws(VulkanFailure) in
+            try VulkanImage(
+                importing: memory.descriptor, byteCount: memory.byteCount, shape, planes: planes,
+                dedicated: support.sharing.dedicatedOnly, device)
+        }
+        return GPUBuffer(buffer: buffer, importer: name, place: .image(attached))
+    }
+
+    private func unmet(by buffer: DescribedBuffer) -> [Unmet] {
+        buffer.memory.flatMap { requirements.unmet(by: $0.facts) } + requirements.unmet(by: buffer.description)
+    }
+
+    func support(for image: ImageLayout) -> VulkanPhysicalDevice.ImageSupport? {
+        images.first { $0.fourcc == image.fourcc && $0.modifier == image.modifier.rawValue }
+    }
+
+    func attachBytes(_ memory: DMABuffer) throws(DMABufError) -> VulkanBuffer {
+        try vulkan("\(name): import dma-buf \(memory.inode) of \(memory.exporterName)") { () throws(VulkanFailure) in
+            try VulkanBuffer(importing: memory.descriptor, byteCount: memory.byteCount, device)
+        }
+    }
+}
