@@ -104,6 +104,15 @@ public final class V4L2Node: Sendable {
         capabilities = try V4L2.capabilities(of: descriptor)
     }
 
+    /// Whether the device was unbound from its driver or unplugged while the node was open: every call says ENODEV then.
+    /// Closing is safe at any time.
+    public var isGone: Bool {
+        do throws(Errno) { _ = try V4L2.capabilities(of: descriptor) } catch {
+            return error == .operationNotSupportedByDevice
+        }
+        return false
+    }
+
     /// The file name of the node: "video0".
     public var name: String { String(path.split(separator: "/").last ?? "") }
 

@@ -83,7 +83,7 @@ struct KernelDisplayOwnerTests {
 
     @Test("the device goes away: that is said, and to end later is safe")
     func gone() throws {
-        let device = try Device(of: "card0")
+        let device = try BoundDevice(of: "card0")
         do {
             let importer = try KMSImporter(node: "card0")
             var screen = try Screen(on: importer)
@@ -113,7 +113,7 @@ struct KernelDisplayOwnerTests {
 
     @Test("a flip that is pending when the device goes away ends")
     func goneMeanwhile() throws {
-        let device = try Device(of: "card0")
+        let device = try BoundDevice(of: "card0")
         do {
             let importer = try KMSImporter(node: "card0")
             var screen = try Screen(on: importer)
@@ -122,7 +122,7 @@ struct KernelDisplayOwnerTests {
             try screen.show(picture, until: limit)
             let work = try ScratchFence()
             let end = try screen.flip(to: picture, waitingFor: work.fence)
-            let unbinding = try Running(["sh", "-c", "echo \(device.address) >\(device.driver)/unbind"])
+            let unbinding = try Running(device.unbinding)
             // Either it is heard to be gone, or the flip ends first: the kernel waits for it to end before it lets go.
             do throws(DMABufError) { try screen.waitForFlip(until: .after(.seconds(1))) } catch {
                 #expect(error.code == .gone || error.code == .deadline, "\(error)")
@@ -143,33 +143,5 @@ struct KernelDisplayOwnerTests {
             try work()
             Issue.record("it is still there")
         } catch { #expect(error.code == .gone, "\(error)") }
-    }
-}
-
-/// A PCI device and its driver, as sysfs has them.
-struct Device {
-    let node: String
-    let address: String
-    let driver: String
-
-    init(of node: String) throws {
-        func name(_ link: String) throws -> String {
-            String(decoding: try Sysfs.link(link).split(separator: 0x2f).last ?? [], as: UTF8.self)
-        }
-        self.node = node
-        address = try name("/sys/class/drm/\(node)/device")
-        driver = "/sys/bus/pci/drivers/\(try name("/sys/class/drm/\(node)/device/driver"))"
-    }
-
-    func unbind() throws { try Descriptor.open("\(driver)/unbind", .create).write(address) }
-
-    /// It comes back under the number that is free.
-    func bind() throws {
-        try Descriptor.open("\(driver)/bind", .create).write(address)
-        let deadline = Deadline.after(.seconds(10))
-        while !DRMNode.names.contains(node) || (try? Device(of: node).address) != address {
-            guard !deadline.hasPassed else { throw Errno.timedOut }
-            Clock.sleep(.milliseconds(10))
-        }
     }
 }

@@ -109,7 +109,7 @@ private struct Holdings {
         let open = processes.map { Folder.names("/proc/\($0)/fd").count }
         guard !open.contains(0) else { return nil }
         descriptors = open.reduce(0, +)
-        dmaBufs = Self.lines(with: "Attached Devices", in: "dma_buf/bufinfo")
+        dmaBufs = Machine.dmaBufCount
         framebuffers = Self.lines(with: "framebuffer[", in: "dri/0/framebuffer")
     }
 
@@ -124,7 +124,7 @@ private struct Holdings {
 
 extension ScreenPicture {
     /// What a screen shows of XR24.
-    fileprivate init(of buffer: DescribedBuffer) throws {
+    init(of buffer: DescribedBuffer) throws {
         let image = try #require(buffer.description.image)
         let (width, height) = (Int(image.width), Int(image.height))
         let (offset, stride) = (Int(image.planes[0].offset), Int(image.planes[0].stride))

@@ -52,6 +52,10 @@ public struct Screen: ~Copyable {
     public var picture: Picture? { shown }
     public var hasPendingFlip: Bool { pending != nil }
 
+    /// Throws `gone` if the card was unbound from its driver or unplugged. Whoever shows nothing new for a while learns of
+    /// it here. The corresponding ioctl is `DRM_IOCTL_GET_CAP`.
+    public func checkDevice() throws(DMABufError) { try importer.node.checkIsThere() }
+
     // MARK: Showing
 
     /// Sets a mode of the picture's size and shows it, once its writers have ended.
@@ -129,9 +133,7 @@ public struct Screen: ~Copyable {
                 (shown, pending) = (flip.picture, nil)
                 return Flip(time: event.time, sequence: event.sequence)
             }
-            if importer.node.isGone {
-                throw .device("\(importer.name): wait for a flip", .operationNotSupportedByDevice, importer.node)
-            }
+            try checkDevice()
             if deadline.hasPassed { throw late(flip) }
         }
     }

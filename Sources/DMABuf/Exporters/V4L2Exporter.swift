@@ -36,9 +36,9 @@ public struct V4L2Exporter: Exporter {
 
     public func export(_ request: BufferRequest) throws(DMABufError) -> DescribedBuffer {
         try check(request)
-        let node = try V4L2Node.opening(node)
+        let node = try V4L2Node.reopening(node)
         guard let type = node.onlyType else { throw DMABufError(.gone, "\(name) moves no frames any more") }
-        let present = try attempting("\(name): ask for its format") { () throws(Errno) in try node.format(of: type) }
+        let present = try node.asking("\(name): ask for its format") { () throws(Errno) in try node.format(of: type) }
         if let format = node.format(for: request, type), format.memories[0].byteCount >= present.memories[0].byteCount,
             let image = format.image
         {
@@ -56,14 +56,14 @@ public struct V4L2Exporter: Exporter {
 
     /// The buffer lives on when the queue lets it go.
     private func allocate(_ format: V4L2.Format, _ node: V4L2Node) throws(DMABufError) -> DMABuffer {
-        let descriptor = try attempting(
+        let descriptor = try node.asking(
             "\(name): make a buffer of \(format.memories[0].byteCount) bytes",
             remedy: "another program may use the device: stop it first"
         ) { () throws(Errno) in
             let index = try node.createBuffers(1, format, .mmap)
             return try node.exportBuffer(index, format.type)
         }
-        _ = try attempting("\(name): let its queue go") { () throws(Errno) in
+        _ = try node.asking("\(name): let its queue go") { () throws(Errno) in
             try node.requestBuffers(0, format.type, .mmap)
         }
         return try DMABuffer(adopting: descriptor)

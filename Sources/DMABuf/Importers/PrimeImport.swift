@@ -25,18 +25,3 @@ extension DRMNode {
         }
     }
 }
-
-extension DMABufError {
-    /// An error of a device's: once it is unbound from its driver or unplugged, every call says ENODEV, and so does a
-    /// driver that is asked for what it cannot do.
-    static func device(
-        _ operation: String, _ cause: Errno, _ node: DRMNode, remedy: String? = nil
-    ) -> DMABufError {
-        guard cause == .operationNotSupportedByDevice, node.isGone else {
-            return .system(operation, cause, remedy: remedy)
-        }
-        return DMABufError(
-            .gone, "\(operation): the device \(node.path) is gone", cause: cause,
-            remedy: "it was unbound from its driver or unplugged; open it anew once it is back")
-    }
-}

@@ -39,6 +39,7 @@ public struct V4L2Importer: Importer {
     }
 
     public func attach(_ buffer: DMABuffer, for access: Access) throws(DMABufError) -> Attachment {
+        try imports.node.checkIsThere()
         try check(buffer)
         do throws(Errno) {
             return Attachment(
@@ -54,7 +55,7 @@ public struct V4L2Importer: Importer {
             DMABufError(
                 .refused, "\(name) is in use", cause: error, remedy: "stop the program that streams with it first")
         case .badAddress: .scattered(name, buffer.exporterName, cause: error)
-        default: .system("\(name): import dma-buf \(buffer.inode) of \(buffer.exporterName)", error)
+        default: .device("\(name): import dma-buf \(buffer.inode) of \(buffer.exporterName)", error, imports.node)
         }
     }
 }

@@ -13,6 +13,17 @@ extension V4L2Node {
         ) { () throws(Errno) in try V4L2Node(name) }
     }
 
+    /// A node that was there before. Throws `gone` if its device is no more.
+    static func reopening(_ name: String) throws(DMABufError) -> V4L2Node {
+        do throws(DMABufError) { return try opening(name) } catch {
+            switch error.cause {
+            case .noSuchFileOrDirectory, .noSuchAddressOrDevice, .operationNotSupportedByDevice:
+                throw .gone(name, error.cause ?? .noSuchFileOrDirectory)
+            default: throw error
+            }
+        }
+    }
+
     func type(for direction: VideoQueue.Direction) -> V4L2.BufferType? {
         guard capabilities.streams else { return nil }
         return direction == .capture ? capabilities.captureType : capabilities.outputType

@@ -60,7 +60,7 @@ public struct VideoQueue: ~Copyable, Sendable {
                 .unsupported, "\(name): \(node.capabilities.driver) does not \(direction.verb) frames",
                 remedy: "choose another node: `dmabuf-share devices` lists them")
         }
-        let format = try attempting("\(name): ask for its format") { () throws(Errno) in try node.format(of: type) }
+        let format = try node.asking("\(name): ask for its format") { () throws(Errno) in try node.format(of: type) }
         self.node = node
         self.name = name
         self.direction = direction
@@ -76,6 +76,10 @@ public struct VideoQueue: ~Copyable, Sendable {
             party: name, device: node.path, traits: needsContiguous == true ? .contiguous : [], leastSize: sizes.max(),
             image: image)
     }
+
+    /// Throws `gone` if the device was unbound from its driver or unplugged. Whoever has nothing to queue or to dequeue for
+    /// a while learns of it here. The corresponding ioctl is `VIDIOC_QUERYCAP`.
+    public func checkDevice() throws(DMABufError) { try node.checkIsThere() }
 
     // MARK: Buffers
 
@@ -100,7 +104,7 @@ public struct VideoQueue: ~Copyable, Sendable {
         for index in slots.indices {
             var memory: [DMABuffer] = []
             for part in sizes.indices {
-                let descriptor = try attempting("\(name): export buffer \(index)") { () throws(Errno) in
+                let descriptor = try node.asking("\(name): export buffer \(index)") { () throws(Errno) in
                     try node.exportBuffer(index, memory: part, type)
                 }
                 memory.append(try DMABuffer(adopting: descriptor))
@@ -113,7 +117,7 @@ public struct VideoQueue: ~Copyable, Sendable {
 
     private mutating func request(_ count: Int, _ memory: V4L2.Memory) throws(DMABufError) {
         let (node, name, type) = (node, name, type)
-        let found = try attempting(
+        let found = try node.asking(
             "\(name): ask for \(count) buffers", remedy: "another program may use the device: stop it first"
         ) { () throws(Errno) in try node.requestBuffers(count, type, memory) }
         self.memory = memory
@@ -126,7 +130,7 @@ public struct VideoQueue: ~Copyable, Sendable {
     public mutating func stop() throws(DMABufError) {
         guard isStreaming else { return }
         let (node, name, type) = (node, name, type)
-        try attempting("\(name): stop the stream") { () throws(Errno) in try node.streamOff(type) }
+        try node.asking("\(name): stop the stream") { () throws(Errno) in try node.streamOff(type) }
         isStreaming = false
         for index in slots.indices { slots[index].isQueued = false }
     }
@@ -135,7 +139,7 @@ public struct VideoQueue: ~Copyable, Sendable {
     public consuming func end() throws(DMABufError) {
         try stop()
         let (node, name, type) = (node, name, type)
-        _ = try attempting("\(name): let its buffers go") { () throws(Errno) in
+        _ = try node.asking("\(name): let its buffers go") { () throws(Errno) in
             try node.requestBuffers(0, type, memory ?? .dmaBuf)
         }
     }

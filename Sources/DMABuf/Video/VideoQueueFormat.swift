@@ -28,6 +28,7 @@ extension VideoQueue {
         width: UInt32? = nil, height: UInt32? = nil, format: PixelFormat? = nil
     ) throws(DMABufError) {
         let offered = formats
+        if offered.isEmpty { try checkDevice() }
         let wanted = format ?? (offered.contains(.xrgb8888) ? .xrgb8888 : offered.first)
         guard let wanted, offered.contains(wanted) else {
             throw DMABufError(
@@ -72,7 +73,7 @@ extension VideoQueue {
             type, width: image.width, height: image.height, fourcc: code,
             memories: (0..<memories).map { V4L2.Format.Memory(stride: strides.isEmpty ? 0 : strides[$0]) })
         let (node, name) = (node, name)
-        let format = try attempting(
+        let format = try node.asking(
             "\(name): set its format to \(image.words)",
             remedy: "another program may use the device: stop it first"
         ) { () throws(Errno) in try node.setFormat(wish) }

@@ -64,10 +64,9 @@ extension VideoQueue {
         let whose = buffer.map { "memory of \($0.memory[0].exporterName)" } ?? "its own memory"
         switch error {
         case .badAddress: return .scattered(name, buffer?.memory[0].exporterName ?? name, cause: error)
-        case .operationNotSupportedByDevice: return DMABufError(.gone, "\(name) has gone away", cause: error)
         default:
-            return .system(
-                "\(name): queue \(whose)", error,
+            return .device(
+                "\(name): queue \(whose)", error, node,
                 remedy: "the kernel's log may say what its driver misses: dmesg | tail")
         }
     }
@@ -75,7 +74,7 @@ extension VideoQueue {
     private mutating func start() throws(DMABufError) {
         guard !isStreaming else { return }
         let (node, name, type) = (node, name, type)
-        try attempting("\(name): start the stream") { () throws(Errno) in try node.streamOn(type) }
+        try node.asking("\(name): start the stream") { () throws(Errno) in try node.streamOn(type) }
         isStreaming = true
     }
 
@@ -104,7 +103,7 @@ extension VideoQueue {
                 return take(done)
             }
             return nil
-        } catch { throw explain(dequeueing: error) }
+        } catch { throw .device("\(name): take a buffer back", error, node) }
     }
 
     private mutating func take(_ done: V4L2.Dequeued) -> VideoFrame {
@@ -112,11 +111,6 @@ extension VideoQueue {
         return VideoFrame(
             index: done.index, sequence: done.sequence, timestamp: Deadline(nanoseconds: done.timestamp),
             isDamaged: done.isDamaged)
-    }
-
-    private func explain(dequeueing error: Errno) -> DMABufError {
-        error == .operationNotSupportedByDevice
-            ? DMABufError(.gone, "\(name) has gone away", cause: error) : .system("\(name): take a buffer back", error)
     }
 }
 
