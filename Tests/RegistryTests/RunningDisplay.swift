@@ -20,7 +20,7 @@ struct RunningDisplay: ~Copyable {
         let process = try Running(
             [Tool.path, "display"] + arguments,
             environment: ["DMABUF_SHARE_SOCKET": registry.socket, "DMABUF_SHARE_SHOWN": shown])
-        if waiting { try wait { Self.isShowing(folder) } }
+        if waiting { try wait(within: .seconds(60)) { Self.isShowing(folder) } }
         self.process = process
         self.folder = folder
     }

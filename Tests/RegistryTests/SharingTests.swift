@@ -132,9 +132,12 @@ struct SharingTests {
     }
 }
 
-/// Waits for what comes about by itself, for ten seconds at most.
-func wait(_ condition: () throws -> Bool, sourceLocation: SourceLocation = #_sourceLocation) throws {
-    let deadline = Deadline.after(.seconds(10))
+/// Waits for what comes about by itself.
+func wait(
+    within limit: Duration = .seconds(10), _ condition: () throws -> Bool,
+    sourceLocation: SourceLocation = #_sourceLocation
+) throws {
+    let deadline = Deadline.after(limit)
     while try !condition() {
         guard !deadline.hasPassed else {
             Issue.record("waited in vain", sourceLocation: sourceLocation)

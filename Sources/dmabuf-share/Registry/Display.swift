@@ -67,6 +67,7 @@ struct Display: ~Copyable {
             let end = deadline ?? .after(within)
             deadline = end
             if let frame = try show(&registry, until: end) { return frame }
+            try screen.checkDevice()
         }
         return nil
     }

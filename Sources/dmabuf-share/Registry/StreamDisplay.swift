@@ -41,6 +41,7 @@ struct StreamDisplay: ~Copyable {
             if let frame = try reader.take(&registry, until: .after(Self.moment), answersWithin: within) {
                 return try show(frame, &registry)
             }
+            try screen.checkDevice()
             if try reader.hasEnded() { return nil }
             guard !deadline.hasPassed else {
                 throw DMABufError(

@@ -63,6 +63,8 @@ struct CaptureStream: ~Copyable {
     private mutating func wait(unless signals: borrowing SignalFD) throws {
         guard pool.isUnderWay else {
             due = deadline
+            // All buffers are with readers, and nothing is asked of the device.
+            try queue.checkDevice()
             return Clock.sleep(.milliseconds(2))
         }
         guard let frame = try queue.dequeue(until: .after(.milliseconds(20)), unless: signals.descriptor) else {

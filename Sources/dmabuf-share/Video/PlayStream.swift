@@ -48,7 +48,10 @@ struct PlayStream: ~Copyable {
     /// false at the end of the stream.
     private mutating func playOne(_ registry: inout RegistryConnection) throws -> Bool {
         let frame = try reader.take(&registry, until: .after(Self.moment), answersWithin: patience)
-        guard let frame else { return try !reader.hasEnded() }
+        guard let frame else {
+            try queue.checkDevice()
+            return try !reader.hasEnded()
+        }
         try queue.queue(frame.index, frame.buffer, until: deadline)
         counter.add()
         due = deadline
