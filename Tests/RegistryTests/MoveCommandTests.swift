@@ -39,6 +39,28 @@ struct MoveCommandTests {
         _ = try registry.stop()
     }
 
+    @Test("with --wait a pinned buffer moves as soon as it is let go, and else is refused in the end")
+    func insists() throws {
+        let registry = try shared()
+        var client = try RegistryConnection(at: registry.socket, until: Self.soon)
+        let attached = try client.attach("frame", AttachTerms(.read), until: Self.soon)
+        try client.ask(.pin(attached.attachment), until: Self.soon)
+        let refused = try registry.run("move", "frame", "--to", "memfd", "--wait", "0.3")
+        #expect(refused.status == 4 && refused.errors.contains("pinned by attachment"), "\(refused)")
+        let interrupted = try registry.start("move", "frame", "--to", "memfd", "--wait", "60")
+        let mover = try registry.start("move", "frame", "--to", "memfd", "--wait", "60")
+        try wait { try registry.run("show", "frame", "--json").output.contains(#""attachments":3"#) }
+        Clock.sleep(.milliseconds(100))
+        try interrupted.send(.interrupt)
+        #expect(try interrupted.finish().status == 4)
+        let isThere = mover.isThere
+        #expect(isThere, "it did not wait")
+        try client.ask(.unpin(attached.attachment), until: Self.soon)
+        let run = try mover.finish()
+        #expect(run.status == 0 && run.output.contains("from generation 1 to 2"), "\(run)")
+        _ = try registry.stop()
+    }
+
     @Test("a holder is waited for, and maps the new memory afterwards")
     func holder() throws {
         let registry = try shared()

@@ -16,11 +16,12 @@ struct MoveCommand: ParsableCommand {
             content is copied, and from then on the new memory is the buffer's, under the next generation. Who has \
             the old memory open still reaches the old memory.
 
-            A move that fails, is late or is interrupted is called off, and the buffer goes on as it was.
+            A move that fails, is late or is interrupted is called off, and the buffer goes on as it was. What a device has is             pinned, and a move of it is refused; with --wait it is asked for again until the device is done, as with a             frame of a stream.
 
             EXAMPLES:
               dmabuf-share move frame --to heap:system
               dmabuf-share move frame --to dumb:card0 --within 0.5 --late cut-off
+              dmabuf-share move cam0.2 --to udmabuf --wait 10
             """)
 
     @OptionGroup var buffer: BufferArgument
@@ -31,6 +32,11 @@ struct MoveCommand: ParsableCommand {
             "The exporter of the new memory: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, memfd, v4l2:NODE or vulkan[:N].",
             valueName: "exporter"))
     var exporter: ExporterName
+
+    @Option(
+        help: ArgumentHelp(
+            "How long to ask again while it is pinned or locked. Default: not at all.", valueName: "seconds"))
+    var wait: Seconds?
 
     @Option(help: ArgumentHelp("How long those who use it have to let go, 10 at most.", valueName: "seconds"))
     var within = Seconds(2)
@@ -55,10 +61,13 @@ struct MoveCommand: ParsableCommand {
             let attached = try buffer.attach(&registry, AttachTerms(.read, token: token), until: options.deadline)
             let target = try exporter.export(like: attached.buffer)
             target.takeNames(of: attached.buffer)
-            let outcome = try registry.move(
-                attached, to: target, MoveTerms(within: within.interval, late: late.late, token: token),
-                answersWithin: options.timeout.duration, unless: signals.descriptor
-            ) { (ready) throws(DMABufError) in try copy(attached.buffer, into: target, ready, signals) }
+            let insistence = wait.map { Deadline.after($0.duration) } ?? .now()
+            let outcome = try insisting(until: insistence, unless: signals.descriptor) { () throws(RegistryError) in
+                try registry.move(
+                    attached, to: target, MoveTerms(within: within.interval, late: late.late, token: token),
+                    answersWithin: options.timeout.duration, unless: signals.descriptor
+                ) { (ready) throws(DMABufError) in try copy(attached.buffer, into: target, ready, signals) }
+            }
             let report = try MoveReport(attached, outcome, named: buffer.name, exporter.name, since: begun)
             try emit(report, json: options.json)
         }
