@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DMABufDevices
-import DMABufSystem
-import SystemPackage
-import TestSupport
 import Testing
 
 /// Which exporters and importers an event is about.
-@Suite("Events by the names of backends", .serialized, .leavesNoDescriptor)
+@Suite("Events by the names of backends")
 struct HotplugBackendTests {
     @Test(
         "a device has the names that its backends have",
@@ -25,25 +22,5 @@ struct HotplugBackendTests {
             #expect(!event.concerns("v4l2:video7"))
         }
         #expect(HotplugEvent.overflow.concerns("v4l2:video7"))
-    }
-
-    @Test(
-        "whoever has a backend is told that its device has gone, and that it came back",
-        .requires("guest", "root", "v4l2:video0", "kms:card0"),
-        arguments: [("video0", "v4l2:video0"), ("video1", "v4l2:video1"), ("card0", "kms:card0")])
-    func goneAndBack(node: String, backend: String) async throws {
-        try await nothingStays {
-            let device = try BoundDevice(of: node)
-            let hotplug = try Hotplug()
-            try device.unbind()
-            let removed = try await hotplug.first { $0.concerns(backend) }
-            guard case .removed(let gone) = removed else {
-                Issue.record("\(String(describing: removed))")
-                return try device.bind()
-            }
-            #expect(gone.name == node)
-            try device.bind()
-            #expect(try await hotplug.first { $0.concerns(backend) } == .added(gone))
-        }
     }
 }

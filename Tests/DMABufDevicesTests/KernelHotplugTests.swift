@@ -83,6 +83,26 @@ struct KernelHotplugTests {
         #expect(try child.wait(until: .after(.seconds(90))) == .exited(0))
     }
 
+    @Test(
+        "whoever has a backend is told that its device has gone, and that it came back",
+        .requires("guest", "root", "v4l2:video0", "kms:card0"),
+        arguments: [("video0", "v4l2:video0"), ("video1", "v4l2:video1"), ("card0", "kms:card0")])
+    func goneAndBack(node: String, backend: String) async throws {
+        try await nothingStays {
+            let device = try BoundDevice(of: node)
+            let hotplug = try Hotplug()
+            try device.unbind()
+            let removed = try await hotplug.first { $0.concerns(backend) }
+            guard case .removed(let gone) = removed else {
+                Issue.record("\(String(describing: removed))")
+                return try device.bind()
+            }
+            #expect(gone.name == node)
+            try device.bind()
+            #expect(try await hotplug.first { $0.concerns(backend) } == .added(gone))
+        }
+    }
+
     private func raise(_ action: String, _ card: String) throws {
         try Descriptor.open("/sys/class/drm/\(card)/uevent", .readWrite).write(action)
     }

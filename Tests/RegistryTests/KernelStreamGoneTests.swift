@@ -105,7 +105,7 @@ struct KernelStreamGoneTests {
         // The producer has all its buffers.
         let announced = pool.announced
         for _ in 0..<12 { try pool.step(&client) }
-        #expect(pool.announced == announced + 12)
+        #expect(pool.announced >= announced + 12)
         try device.bind()
         try pool.end(&client, until: soon)
         _ = try registry.stop()
