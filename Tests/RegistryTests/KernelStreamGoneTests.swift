@@ -82,11 +82,7 @@ struct KernelStreamGoneTests {
         let device = try BoundDevice(of: "video1")
         let registry = try RunningRegistry()
         var client = try RegistryConnection(at: registry.socket, until: soon)
-        let exporter = try ExporterBackend.open(Backends.realExporters[0])
-        let memory = try (0..<4).map { _ in try exporter.export(TestImage.request) }
-        var pool = try PoolWriter(memory, named: "cam0", fixed: false, in: &client, until: soon)
-        try pool.fill(&client)
-        try pool.publish(&client, until: soon)
+        var pool = try producer(&client)
         let play = try registry.start("play", "cam0", "--into", "v4l2:video1", "--timeout", "100", "--json")
         try wait { try registry.run("show", "cam0.0", "--json").output.contains(#""attachments":2"#) }
         if hasPlayed {
@@ -109,6 +105,39 @@ struct KernelStreamGoneTests {
         try device.bind()
         try pool.end(&client, until: soon)
         _ = try registry.stop()
+    }
+
+    @Test("a screen goes while no frame comes: display says so")
+    func screen() throws {
+        let device = try BoundDevice(of: "card0")
+        let registry = try RunningRegistry()
+        var client = try RegistryConnection(at: registry.socket, until: soon)
+        var pool = try producer(&client)
+        let display = try RunningDisplay(
+            registry, "cam0", "--on", "kms:card0", "--within", "100", "--json", waiting: false)
+        try wait(within: .seconds(60)) {
+            try pool.step(&client)
+            return display.isShowing
+        }
+        try device.unbind()
+        let begun = Deadline.now()
+        let run = try display.finish()
+        #expect(run.status == 1 && run.errors.contains(#""code":"gone""#), "\(run)")
+        #expect(run.errors.contains("the device /dev/dri/card0 is gone"), "\(run)")
+        #expect(Deadline.now().nanoseconds - begun.nanoseconds < 60_000_000_000, "it does not notice")
+        try device.bind()
+        try pool.end(&client, until: soon)
+        _ = try registry.stop()
+    }
+
+    /// A stream without a camera.
+    private func producer(_ client: inout RegistryConnection) throws -> PoolWriter {
+        let exporter = try ExporterBackend.open(Backends.realExporters[0])
+        let memory = try (0..<4).map { _ in try exporter.export(TestImage.request) }
+        var pool = try PoolWriter(memory, named: "cam0", fixed: false, in: &client, until: soon)
+        try pool.fill(&client)
+        try pool.publish(&client, until: soon)
+        return pool
     }
 }
 
