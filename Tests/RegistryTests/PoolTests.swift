@@ -66,6 +66,28 @@ struct PoolTests {
         _ = try registry.stop()
     }
 
+    @Test("who was stopped for longer than a fence may last promises again, and goes on")
+    func stopped() throws {
+        let registry = try RunningRegistry()
+        var producer = try PoolProducer(registry.socket, count: 3)
+        var consumer = try PoolConsumer(registry.socket)
+        try producer.write()
+        let (frame, _) = try #require(try consumer.read())
+        Clock.sleep(.milliseconds(10_500))
+        try producer.renew()
+        try consumer.renew()
+        // Its frame is kept again.
+        for _ in 0..<4 { try producer.write() }
+        #expect(try registry.run("fence", "list", "cam.\(frame)").output.contains("read"))
+        try consumer.letGo(frame)
+        while let (frame, _) = try consumer.read() { try consumer.letGo(frame) }
+        try producer.write()
+        #expect(try consumer.read() != nil)
+        try producer.end()
+        _ = consume consumer
+        _ = try registry.stop()
+    }
+
     @Test("a damaged frame is passed over, and its buffer is good again with the next")
     func damaged() throws {
         let registry = try RunningRegistry()

@@ -44,7 +44,14 @@ struct PoolPromise {
     ) throws(RegistryError) {
         guard renewal.hasPassed else { return }
         try registry.withLock(on: [buffer], until: deadline) { (registry, lock) throws(RegistryError) in
-            try add(point, lock, FenceTerms.longestInterval, &registry, until: deadline)
+            do throws(RegistryError) {
+                try add(point, lock, FenceTerms.longestInterval, &registry, until: deadline)
+            } catch {
+                // Whoever was stopped for so long that its time was over has lost the slot with it.
+                guard case .ruledOut(.notReserved) = error else { throw error }
+                try registry.ask(.reserve(attachment, slots: 1), until: deadline)
+                try add(point, lock, FenceTerms.longestInterval, &registry, until: deadline)
+            }
         }
         renewal = .after(Self.pause)
     }
