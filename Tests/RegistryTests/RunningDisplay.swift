@@ -31,6 +31,7 @@ struct RunningDisplay: ~Copyable {
     private static func isShowing(_ folder: String) -> Bool { Folder.names(folder).contains("shown") }
 
     var processID: Int32 { process.processID }
+    var isThere: Bool { process.isThere }
 
     func goOn() throws { #expect(try Running(["touch", "\(folder)/go"]).finish().status == 0) }
 
