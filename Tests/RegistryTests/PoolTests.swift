@@ -88,6 +88,23 @@ struct PoolTests {
         _ = try registry.stop()
     }
 
+    @Test("a registry that answers late is waited for, as long as its reader says")
+    func slow() throws {
+        let registry = try RunningRegistry()
+        let producer = try PoolProducer(registry.socket, count: 3)
+        var consumer = try PoolConsumer(registry.socket)
+        let daemon = registry.processID
+        let pause = try Running(["sh", "-c", "kill -STOP \(daemon); sleep 2; kill -CONT \(daemon)"])
+        Clock.sleep(.milliseconds(300))
+        let begun = Deadline.now()
+        let frame = try consumer.read()
+        #expect(frame == nil && Deadline.now().nanoseconds - begun.nanoseconds > 1_000_000_000, "it was not stopped")
+        #expect(try pause.finish().status == 0)
+        try producer.end()
+        _ = consume consumer
+        _ = try registry.stop()
+    }
+
     @Test("a damaged frame is passed over, and its buffer is good again with the next")
     func damaged() throws {
         let registry = try RunningRegistry()

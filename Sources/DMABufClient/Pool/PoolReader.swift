@@ -100,7 +100,7 @@ public struct PoolReader: ~Copyable {
         while end == nil {
             let attached = members[next].attached
             do throws(RegistryError) {
-                _ = try registry.waitForPromises(attached, .write, until: deadline)
+                _ = try registry.waitForPromises(attached, .write, until: deadline, answersWithin: patience)
                 if let frame = try takeWhole(&registry, until: .after(patience)) { return frame }
             } catch {
                 switch error {

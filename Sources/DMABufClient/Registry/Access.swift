@@ -145,11 +145,12 @@ extension RegistryConnection {
 
     /// Waits for what clients of the registry have promised.
     mutating func waitForPromises(
-        _ attached: AttachedBuffer, _ usage: Usage, until deadline: Deadline
+        _ attached: AttachedBuffer, _ usage: Usage, until deadline: Deadline,
+        answersWithin patience: Duration = .seconds(1)
     ) throws(RegistryError) -> FenceStatus {
         let request = Request.waiting(attached.attachment, usage, until: deadline)
         // The wait has its own end, and is answered then: which fences were late is worth a moment more.
-        guard case .waited(let status) = try ask(request, until: deadline.advanced(by: .seconds(1))) else { return .ok }
+        guard case .waited(let status) = try ask(request, until: deadline.advanced(by: patience)) else { return .ok }
         return status
     }
 
