@@ -25,11 +25,8 @@ public struct VulkanImporter: Importer {
 
 /// The number behind "vulkan:".
 enum VulkanNumber {
-    /// One for each device; the bare word, whose opening says why, where there is none.
-    static var candidates: [String?] {
-        let count = GPU.count
-        return count == 0 ? [nil] : (0..<count).map { String($0) }
-    }
+    /// One for each device that Vulkan's drivers have.
+    static var candidates: [String?] { (0..<GPU.count).map { String($0) } }
 
     static func read(_ text: String?) throws(DMABufError) -> Int {
         guard let text else { return 0 }
