@@ -14,6 +14,7 @@ extension Backend where Product == any Exporter {
             MemFDExporter.backend,
             V4L2Exporter.backend,
             VulkanExporter.backend,
+            GBMExporter.backend,
         ]
     }
 

@@ -4,6 +4,15 @@ import Glibc
 public import SystemPackage
 
 extension MutableRawSpan {
+    /// Fills it with zeros.
+    ///
+    /// The corresponding C function is `memset`.
+    public mutating func clear() {
+        unsafe withUnsafeMutableBytes { bytes in
+            if let start = bytes.baseAddress { unsafe memset(start, 0, bytes.count) }
+        }
+    }
+
     /// Copies `bytes` to `offset`, where they must have room.
     ///
     /// The corresponding C function is `memmove`.
