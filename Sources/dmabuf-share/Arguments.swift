@@ -90,7 +90,8 @@ struct BufferOptions: ParsableArguments {
 struct MakeOptions: ParsableArguments {
     @Option(
         help: """
-            The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, memfd, v4l2:NODE or vulkan[:N]. Default: the best.
+            The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, memfd, v4l2:NODE, gbm:NODE or vulkan[:N]. \
+            Default: the best.
             """)
     var from: ExporterName?
 

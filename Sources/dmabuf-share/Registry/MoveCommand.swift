@@ -29,7 +29,7 @@ struct MoveCommand: ParsableCommand {
     @Option(
         name: .customLong("to"),
         help: ArgumentHelp(
-            "The exporter of the new memory: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, memfd, v4l2:NODE or vulkan[:N].",
+            "The exporter of the new memory: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, memfd, v4l2:NODE, gbm:NODE or vulkan[:N].",
             valueName: "exporter"))
     var exporter: ExporterName
 

@@ -39,7 +39,8 @@ struct CaptureCommand: ParsableCommand {
 
     @Option(
         help: """
-            Whose memory: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, v4l2:NODE or vulkan[:N]. Default: the device's own, which never moves.
+            Whose memory: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, v4l2:NODE, gbm:NODE or vulkan[:N]. \
+            Default: the device's own, which never moves.
             """)
     var exporter: ExporterName?
 
