@@ -22,7 +22,7 @@ extension GPU {
     ///
     /// Throws `refused` with every requirement that is not met, `failed` for the driver's no.
     public func attach(_ buffer: DescribedBuffer) throws(DMABufError) -> GPUBuffer {
-        if let unmet = DMABufError(refusing: unmet(by: buffer)) { throw unmet }
+        if let exclusion = VulkanImporter(self).exclusion(of: buffer) { throw exclusion }
         guard buffer.memory.count == 1, let memory = buffer.memory.first else {
             throw DMABufError(.unsupported, "\(name) takes buffers of one memory, and this has \(buffer.memory.count)")
         }
@@ -39,10 +39,6 @@ extension GPU {
                 dedicated: support.sharing.dedicatedOnly, device)
         }
         return GPUBuffer(buffer: buffer, importer: name, place: .image(attached))
-    }
-
-    private func unmet(by buffer: DescribedBuffer) -> [Unmet] {
-        buffer.memory.flatMap { requirements.unmet(by: $0.facts) } + requirements.unmet(by: buffer.description)
     }
 
     func support(for image: ImageLayout) -> VulkanPhysicalDevice.ImageSupport? {

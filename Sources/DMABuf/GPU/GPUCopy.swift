@@ -34,7 +34,7 @@ extension GPU {
     public func fill(
         _ memory: DMABuffer, with word: UInt32, until deadline: Deadline = .after(.seconds(10))
     ) throws(DMABufError) -> Fence? {
-        if let exclusion = DMABufError(refusing: requirements.unmet(by: memory.facts)) { throw exclusion }
+        try VulkanImporter(self).check(memory)
         let before = try memory.fenceIfKnown(waitingBefore: .write)
         let done = try submit(.fill(try attachBytes(memory), with: word), after: before, until: deadline)
         if let done { try memory.add(done, as: .write) }
