@@ -66,6 +66,9 @@ enum BackendArgument: Sendable {
 }
 
 extension Array {
+    /// How the names of these are written.
+    func grammar<Product>() -> String where Element == Backend<Product> { map(\.pattern).joined(separator: ", ") }
+
     /// The backend that a name speaks of, and what stands behind its colon. Throws `invalid`, with the grammar.
     func find<Product>(
         _ name: String, what: String
@@ -82,6 +85,6 @@ extension Array {
         }
         throw DMABufError(
             .invalid, "no \(what) is called \"\(name.escapedForDisplay)\"",
-            remedy: "one of \(map(\.pattern).joined(separator: ", "))")
+            remedy: "one of \(grammar())")
     }
 }

@@ -18,6 +18,9 @@ extension Backend where Product == any Exporter {
         ]
     }
 
+    /// How the name of one is written: "udmabuf, heap:NAME, vgem[:NODE]" and so on.
+    public static var grammar: String { all.grammar() }
+
     /// Opens everything there is on this machine, in the order of preference, and says why not.
     public static func probeAll() -> [Attempt] { all.flatMap { $0.probe() } }
 

@@ -88,11 +88,7 @@ struct BufferOptions: ParsableArguments {
 
 /// Which exporter, and what to make.
 struct MakeOptions: ParsableArguments {
-    @Option(
-        help: """
-            The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, memfd, v4l2:NODE, gbm:NODE or vulkan[:N]. \
-            Default: the best.
-            """)
+    @Option(help: "The exporter, one of \(ExporterBackend.grammar). Default: the best there is.")
     var from: ExporterName?
 
     @Option(help: ArgumentHelp("Plain bytes: 4096, 64K, 8M, 1G.", valueName: "bytes"))

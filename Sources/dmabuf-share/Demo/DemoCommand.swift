@@ -22,10 +22,7 @@ struct DemoCommand: ParsableCommand {
               dmabuf-share demo --require-real --json
             """)
 
-    @Option(
-        help:
-            "The exporter: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, memfd, v4l2:NODE, gbm:NODE or vulkan[:N]. Default: the best."
-    )
+    @Option(help: "The exporter, one of \(ExporterBackend.grammar). Default: the best there is.")
     var from: ExporterName?
 
     @Flag(help: "Fail with 2 unless a real dma-buf can be shared.")

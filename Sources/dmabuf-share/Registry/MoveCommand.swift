@@ -16,7 +16,9 @@ struct MoveCommand: ParsableCommand {
             content is copied, and from then on the new memory is the buffer's, under the next generation. Who has \
             the old memory open still reaches the old memory.
 
-            A move that fails, is late or is interrupted is called off, and the buffer goes on as it was. What a device has is             pinned, and a move of it is refused; with --wait it is asked for again until the device is done, as with a             frame of a stream.
+            A move that fails, is late or is interrupted is called off, and the buffer goes on as it was. What \
+            a device has is pinned, and a move of it is refused; with --wait it is asked for again until the device is \
+            done, as with a frame of a stream.
 
             EXAMPLES:
               dmabuf-share move frame --to heap:system
@@ -29,8 +31,7 @@ struct MoveCommand: ParsableCommand {
     @Option(
         name: .customLong("to"),
         help: ArgumentHelp(
-            "The exporter of the new memory: vgem[:NODE], udmabuf, heap:NAME, dumb:NODE, memfd, v4l2:NODE, gbm:NODE or vulkan[:N].",
-            valueName: "exporter"))
+            "The exporter of the new memory, one of \(ExporterBackend.grammar).", valueName: "exporter"))
     var exporter: ExporterName
 
     @Option(
