@@ -35,7 +35,7 @@ struct PoolPromise {
         until deadline: Deadline
     ) throws(RegistryError) {
         let terms = FenceTerms(timeline: 1, point: point, usage: usage, kind: .eventFD, within: within)
-        _ = try registry.add(event.fence, to: attachment, terms, lock: lock, until: deadline)
+        try registry.addReserving(event.fence, to: attachment, terms, lock: lock, until: deadline)
     }
 
     /// Promises it again where its time is half over. Who waits for the one before still hears the end, for it is one event.
@@ -44,14 +44,8 @@ struct PoolPromise {
     ) throws(RegistryError) {
         guard renewal.hasPassed else { return }
         try registry.withLock(on: [buffer], until: deadline) { (registry, lock) throws(RegistryError) in
-            do throws(RegistryError) {
-                try add(point, lock, FenceTerms.longestInterval, &registry, until: deadline)
-            } catch {
-                // Whoever was stopped for so long that its time was over has lost the slot with it.
-                guard case .ruledOut(.notReserved) = error else { throw error }
-                try registry.ask(.reserve(attachment, slots: 1), until: deadline)
-                try add(point, lock, FenceTerms.longestInterval, &registry, until: deadline)
-            }
+            // Whoever was stopped for so long that its time was over has lost the slot with it: a new one is reserved.
+            try add(point, lock, FenceTerms.longestInterval, &registry, until: deadline)
         }
         renewal = .after(Self.pause)
     }

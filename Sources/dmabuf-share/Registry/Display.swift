@@ -202,12 +202,7 @@ extension Display {
         let terms = FenceTerms(timeline: 1, point: promises, usage: .read, kind: .eventFD, within: within)
         let (fence, limit) = (reading.fence, Deadline.after(self.within))
         do throws(RegistryError) {
-            do throws(RegistryError) { _ = try registry.add(fence, to: attached.attachment, terms, until: limit) } catch
-            {
-                guard case .ruledOut(.notReserved) = error else { throw error }
-                try registry.ask(.reserve(attached.attachment, slots: 1), until: limit)
-                _ = try registry.add(fence, to: attached.attachment, terms, until: limit)
-            }
+            try registry.addReserving(fence, to: attached.attachment, terms, until: limit)
         } catch {
             switch error {
             case .ruledOut(.forbidden): mayPromise = false
