@@ -163,6 +163,7 @@ struct KernelFrameTests {
         let registry = try RunningRegistry()
         var producer = try RegistryConnection(at: registry.socket, until: .after(limit))
         var consumer = try RegistryConnection(at: registry.socket, until: .after(limit))
+        consumer.answersWithin = limit
         var queue = try VideoQueue(node: "video0", .capture)
         try queue.choose(width: 640, height: 480, format: .xrgb8888)
         try queue.importBuffers(4)
@@ -186,7 +187,7 @@ struct KernelFrameTests {
             written.append(try memory[frame.index].stamp())
             try refill(&pool, &queue, &producer)
             try pool.announce(&producer, until: .after(limit))
-            while let frame = try reader.take(&consumer, until: .now(), answersWithin: limit) {
+            while let frame = try reader.take(&consumer, until: .now()) {
                 read.append(try frame.buffer.stamp())
                 try reader.letGo(frame.index, &consumer, until: .after(limit))
                 try refill(&pool, &queue, &producer)

@@ -27,8 +27,9 @@ struct KernelStreamGoneTests {
         do {
             let display = try RunningDisplay(registry, "cam0", "--on", "kms:card0", "--within", "60")
             var client = try RegistryConnection(at: registry.socket, until: soon)
+            client.answersWithin = .seconds(60)
             var reader = try PoolReader("cam0", pins: false, in: &client, until: soon)
-            let frame = try #require(try reader.take(&client, until: soon, answersWithin: .seconds(60)))
+            let frame = try #require(try reader.take(&client, until: soon))
             let mapping = try CPUImporter().attach(frame.buffer.memory[0], for: .read).map()
             let content = try mapping.withReadAccess { Checksum(of: $0) }
             #expect(Machine.dmaBufCount == 6)
@@ -40,7 +41,7 @@ struct KernelStreamGoneTests {
             #expect(shown.status == 1 && shown.errors.contains("has died"), "\(shown)")
             #expect(try mapping.withReadAccess { Checksum(of: $0) } == content)
             while reader.end == nil, !soon.hasPassed {
-                _ = try reader.take(&client, until: .after(.seconds(1)), answersWithin: .seconds(60))
+                _ = try reader.take(&client, until: .after(.seconds(1)))
             }
             #expect(reader.end == .died)
             #expect(try mapping.withReadAccess { Checksum(of: $0) } == content)
@@ -61,10 +62,11 @@ struct KernelStreamGoneTests {
         let registry = try RunningRegistry()
         let capture = try registry.capture("--buffers", "3")
         var client = try RegistryConnection(at: registry.socket, until: soon)
+        client.answersWithin = .seconds(60)
         var reader = try PoolReader("cam0", pins: false, in: &client, until: soon)
         // The last frame is not told of until a reader lets one go.
         var taken = 0
-        while try reader.take(&client, until: .after(.seconds(3)), answersWithin: .seconds(60)) != nil { taken += 1 }
+        while try reader.take(&client, until: .after(.seconds(3))) != nil { taken += 1 }
         #expect(taken == 2)
         try device.unbind()
         let end = soon

@@ -60,13 +60,14 @@ struct KernelStreamMoveTests {
         var camera = try Camera(registry)
         try camera.publish()
         var consumer = try RegistryConnection(at: registry.socket, until: soon)
+        consumer.answersWithin = .seconds(60)
         var reader = try PoolReader("cam", pins: true, in: &consumer, until: soon)
         var mover = Mover(registry)
         var read: [Checksum] = []
         var followed = 0
         while read.count < frames {
             try camera.step()
-            while let frame = try reader.take(&consumer, until: .now(), answersWithin: .seconds(60)) {
+            while let frame = try reader.take(&consumer, until: .now()) {
                 let hasMoved = mover.isNew(frame.attached)
                 if hasMoved { followed += 1 }
                 read.append(try frame.buffer.stamp())

@@ -103,6 +103,7 @@ private struct Mover: ~Copyable {
         let attached = try client.attach(id, AttachTerms(.read), until: deadline)
         let target = try exporter.export(.bytes(8192))
         let stop = try EventFD()
+        client.answersWithin = .seconds(5)
         self.client = client
         (self.attached, self.target) = (attached, target)
         self.stop = stop
@@ -113,7 +114,6 @@ private struct Mover: ~Copyable {
         _ copy: (RegistryConnection.ReadyToCopy) throws(DMABufError) -> Void
     ) throws(RegistryError) -> MoveOutcome {
         try client.move(
-            attached, to: memory ?? target, MoveTerms(within: within), answersWithin: .seconds(5),
-            unless: stop.descriptor, copy: copy)
+            attached, to: memory ?? target, MoveTerms(within: within), unless: stop.descriptor, copy: copy)
     }
 }

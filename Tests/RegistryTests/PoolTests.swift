@@ -175,6 +175,7 @@ struct PoolTests {
     func none() throws {
         let registry = try RunningRegistry()
         var client = try RegistryConnection(at: registry.socket, until: .patient)
+        client.answersWithin = .seconds(20)
         let one = try MemFDExporter().export(.bytes(4096))
         #expect(throws: RegistryError.self) {
             _ = try PoolWriter([one], named: "cam", fixed: false, in: &client, until: .patient)
@@ -194,6 +195,7 @@ struct PoolProducer: ~Copyable {
 
     init(_ socket: String, count: Int) throws {
         var registry = try RegistryConnection(at: socket, until: .patient)
+        registry.answersWithin = .seconds(20)
         let memory = try (0..<count).map { _ in try MemFDExporter().export(.bytes(4096)) }
         var writer = try PoolWriter(memory, named: "cam", fixed: false, in: &registry, until: .patient)
         var buffers: [DescribedBuffer] = []
@@ -242,6 +244,7 @@ struct PoolConsumer: ~Copyable {
 
     init(_ socket: String) throws {
         var registry = try RegistryConnection(at: socket, until: .patient)
+        registry.answersWithin = .seconds(20)
         let reader = try PoolReader("cam", pins: true, in: &registry, until: .patient)
         self.registry = registry
         self.reader = reader
@@ -249,7 +252,7 @@ struct PoolConsumer: ~Copyable {
 
     /// The next frame, if it is there: which buffer, and its number.
     mutating func read() throws -> (index: Int, stamp: UInt64)? {
-        guard let frame = try reader.take(&registry, until: .now(), answersWithin: .seconds(20)) else { return nil }
+        guard let frame = try reader.take(&registry, until: .now()) else { return nil }
         return (frame.index, try Self.stamp(of: frame.buffer))
     }
 

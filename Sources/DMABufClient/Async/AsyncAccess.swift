@@ -51,7 +51,7 @@ extension RegistryClient {
                 // The map is answered when the move is over.
                 case .ruledOut(.stale), .ruledOut(.revoked), .ruledOut(.moving):
                     guard !deadline.hasPassed else { throw error }
-                    attached = try await map(attached.attachment, until: deadline)
+                    attached = try await map(attached.attachment, until: deadline.advanced(by: exchange.answersWithin))
                 default: throw error
                 }
             }
@@ -75,8 +75,8 @@ extension RegistryClient {
         _ attached: AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
     ) async throws(RegistryError) {
         let request = Request.waiting(attached.attachment, .waited(before: access), until: deadline)
-        // The wait has its own end, and is answered then: which fences were late is worth a moment more.
-        try await ask(request, until: deadline.advanced(by: .seconds(1)))
+        // The wait has its own end, and is answered then.
+        try await ask(request, until: deadline.advanced(by: exchange.answersWithin))
     }
 
     /// What is pending is waited for by a thread of its own; mostly nothing is. How it ended is the body's business, as
@@ -107,7 +107,7 @@ extension RegistryClient {
     private func askToTheEnd(_ request: Request) async throws(RegistryError) -> Answer {
         let asking = Task { () async -> Swift.Result<Answer, RegistryError> in
             do throws(RegistryError) {
-                return .success(try await ask(request, until: .after(.seconds(1))))
+                return .success(try await ask(request, until: .after(exchange.answersWithin)))
             } catch { return .failure(error) }
         }
         return try await asking.value.get()

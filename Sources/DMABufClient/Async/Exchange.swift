@@ -57,6 +57,8 @@ final class Exchange: Sendable {
     /// Where the next registry is looked for, and for how long.
     private let path: String?
     private let patience: Duration
+    /// As ``RegistryConnection/answersWithin``.
+    let answersWithin: Duration
     private let underWay: Mutex<UnderWay>
     private let imports = Mutex(ImportCache())
     /// Raised when the thread has to look up: an earlier deadline, or the end.
@@ -71,6 +73,7 @@ final class Exchange: Sendable {
         let poller = try Poller()
         path = connection.path
         patience = connection.patience
+        answersWithin = connection.answersWithin
         client = connection.joined.client
         let secret = connection.joined.secret
         let underWay = connection.underWay

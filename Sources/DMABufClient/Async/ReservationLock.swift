@@ -68,7 +68,7 @@ extension Exchange {
     ) async throws(RegistryError) -> ReservationLock {
         let request = Request.locking(buffers, until: deadline, lasting: lasting)
         // The wait has its own end, and is answered then: who was in the way is worth a moment more.
-        let reply = try await ask(.request(request), DescriptorList(), until: deadline.advanced(by: .seconds(1)))
+        let reply = try await ask(.request(request), DescriptorList(), until: deadline.advanced(by: answersWithin))
         guard case .answer(.locked(let number, let until)) = reply.message else { throw reply.unexpected }
         return ReservationLock(number, Deadline(nanoseconds: until.nanoseconds), self)
     }

@@ -95,19 +95,20 @@ public struct PoolReader: ~Copyable {
     ///
     /// Waits in one request: a signal is seen at the deadline and not before, so ask often.
     public mutating func take(
-        _ registry: inout RegistryConnection, until deadline: Deadline, answersWithin patience: Duration
+        _ registry: inout RegistryConnection, until deadline: Deadline
     ) throws(RegistryError) -> Frame? {
         while end == nil {
             let attached = members[next].attached
             do throws(RegistryError) {
-                _ = try registry.waitForPromises(attached, .write, until: deadline, answersWithin: patience)
-                if let frame = try takeWhole(&registry, until: .after(patience)) { return frame }
+                _ = try registry.waitForPromises(attached, .write, until: deadline)
+                if let frame = try takeWhole(&registry, until: .after(registry.answersWithin)) { return frame }
             } catch {
                 switch error {
                 // A move holds the lock's grant up.
                 case .ruledOut(.timedOut), .ruledOut(.lockTimedOut): return nil
                 case .ruledOut(.stale), .ruledOut(.revoked), .ruledOut(.moving):
-                    members[next].attached = try registry.map(attached.attachment, until: .after(patience))
+                    members[next].attached = try registry.map(
+                        attached.attachment, until: .after(registry.answersWithin))
                 default: throw error
                 }
             }

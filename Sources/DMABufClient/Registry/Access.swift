@@ -95,7 +95,7 @@ extension RegistryConnection {
     ) throws(RegistryError) -> AttachmentState {
         guard let word = ongoing.word else { return try stateByMessage(ongoing.attachment, until: deadline) }
         // Its count goes with this client to the next registry, and is taken back there.
-        if pages?.registryIsGone == true, try !resume(until: max(deadline, .after(.seconds(1)))) {
+        if pages?.registryIsGone == true, try !resume(until: max(deadline, .after(answersWithin))) {
             throw .connection(.closed)
         }
         // Its word is another's, if it is over.
@@ -116,7 +116,7 @@ extension RegistryConnection {
     private mutating func beginWithNext(
         _ attached: AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
     ) throws(RegistryError) -> OngoingAccess {
-        guard try resume(until: deadline) else { throw .connection(.closed) }
+        guard try resume(until: deadline.advanced(by: answersWithin)) else { throw .connection(.closed) }
         return try beginAccess(attached, access, until: deadline)
     }
 
@@ -124,7 +124,8 @@ extension RegistryConnection {
         _ attached: AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
     ) throws(RegistryError) -> OngoingAccess {
         try waitForFences(attached, access, until: deadline)
-        try ask(.beginAccess(attached.attachment, attached.generation, access), until: deadline)
+        let request = Request.beginAccess(attached.attachment, attached.generation, access)
+        try ask(request, until: deadline.advanced(by: answersWithin))
         return OngoingAccess(
             attachment: attached.attachment, generation: attached.generation, word: nil, stamp: 0, losses: 0)
     }
@@ -132,7 +133,7 @@ extension RegistryConnection {
     private mutating func stateByMessage(
         _ attachment: AttachmentID, until deadline: Deadline
     ) throws(RegistryError) -> AttachmentState {
-        let end = max(deadline, .after(.seconds(1)))
+        let end = max(deadline, .after(answersWithin))
         guard case .accessEnded(let state) = try ask(.endAccess(attachment), until: end) else { return .dead }
         return state
     }
@@ -145,12 +146,13 @@ extension RegistryConnection {
 
     /// Waits for what clients of the registry have promised.
     mutating func waitForPromises(
-        _ attached: AttachedBuffer, _ usage: Usage, until deadline: Deadline,
-        answersWithin patience: Duration = .seconds(1)
+        _ attached: AttachedBuffer, _ usage: Usage, until deadline: Deadline
     ) throws(RegistryError) -> FenceStatus {
         let request = Request.waiting(attached.attachment, usage, until: deadline)
-        // The wait has its own end, and is answered then: which fences were late is worth a moment more.
-        guard case .waited(let status) = try ask(request, until: deadline.advanced(by: patience)) else { return .ok }
+        // The wait has its own end, and is answered then.
+        guard case .waited(let status) = try ask(request, until: deadline.advanced(by: answersWithin)) else {
+            return .ok
+        }
         return status
     }
 
@@ -172,7 +174,7 @@ extension RegistryConnection {
     /// Whether the move had counted this attachment. If it had not, nobody waits for it.
     private mutating func acknowledged(_ held: ClientPages.Held, until deadline: Deadline) throws(RegistryError) -> Bool
     {
-        let end = max(deadline, .after(.seconds(1)))
+        let end = max(deadline, .after(answersWithin))
         do throws(RegistryError) {
             try acknowledge(held.attachment, held.generation, until: end)
             return true
@@ -192,7 +194,8 @@ extension RegistryConnection {
         isStillGood value: SlotValue, until deadline: Deadline
     ) throws(RegistryError) -> Bool {
         do throws(RegistryError) {
-            try ask(.beginAccess(attached.attachment, attached.generation, access), until: deadline)
+            let request = Request.beginAccess(attached.attachment, attached.generation, access)
+            try ask(request, until: deadline.advanced(by: answersWithin))
         } catch {
             if case .ruledOut(.moving) = error { return false }
             throw error

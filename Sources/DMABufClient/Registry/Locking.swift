@@ -13,15 +13,15 @@ extension RegistryConnection {
         _ body: (inout RegistryConnection, LockNumber) throws(RegistryError) -> Result
     ) throws(RegistryError) -> Result {
         let request = Request.locking(buffers, until: deadline, lasting: lasting)
-        guard case .locked(let number, _) = try ask(request, until: deadline.advanced(by: .seconds(1))) else {
+        guard case .locked(let number, _) = try ask(request, until: deadline.advanced(by: answersWithin)) else {
             throw .ruledOut(.lockEnded)
         }
         let result: Result
         do throws(RegistryError) { result = try body(&self, number) } catch {
-            _ = try? ask(.unlock(number), until: .after(.seconds(1)))
+            _ = try? ask(.unlock(number), until: .after(answersWithin))
             throw error
         }
-        try ask(.unlock(number), until: max(deadline, .after(.seconds(1))))
+        try ask(.unlock(number), until: max(deadline, .after(answersWithin)))
         return result
     }
 }

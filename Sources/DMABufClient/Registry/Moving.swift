@@ -23,32 +23,33 @@ extension RegistryConnection {
     ///
     /// The corresponding kernel name is `move_notify`, which userspace never receives.
     public mutating func move(
-        _ attached: AttachedBuffer, to memory: DescribedBuffer, _ terms: MoveTerms, answersWithin patience: Duration,
+        _ attached: AttachedBuffer, to memory: DescribedBuffer, _ terms: MoveTerms,
         unless stop: borrowing Descriptor, copy: (ReadyToCopy) throws(DMABufError) -> Void
     ) throws(RegistryError) -> MoveOutcome {
         let size = attached.buffer.memoryByteCount
         // Said by the rules as well, but only after everyone has let go.
         guard memory.memoryByteCount == size else { throw .ruledOut(.wrongSize(expected: size)) }
         let (id, generation) = (attached.id, attached.generation)
-        guard case .moveBegun(_, let until) = try ask(.beginMove(id, generation, terms), until: .after(patience)) else {
+        guard case .moveBegun(_, let until) = try ask(.beginMove(id, generation, terms), until: .after(answersWithin))
+        else {
             throw .ruledOut(.notMoving)
         }
         // What was said before the answer is of an earlier move, whose end nobody has heard.
         notices.removeAll { $0.isForMover(of: id) }
         do throws(RegistryError) {
             // The holders have until then; after that each fence that is left has its own end.
-            let last = Deadline(nanoseconds: until.nanoseconds).advanced(by: .fences).advanced(by: patience)
+            let last = Deadline(nanoseconds: until.nanoseconds).advanced(by: .fences).advanced(by: answersWithin)
             switch try waitForTurn(attached, until: last, unless: stop) {
             case .ended(let outcome): return outcome
-            case .stopped: try ask(.abortMove(id, generation), until: .after(patience))
+            case .stopped: try ask(.abortMove(id, generation), until: .after(answersWithin))
             case .ready(let ready):
                 do throws(DMABufError) { try copy(ready) } catch { throw .local(error) }
-                try commitMove(of: id, from: generation, to: memory, until: .after(patience))
+                try commitMove(of: id, from: generation, to: memory, until: .after(answersWithin))
             }
-            return try waitForOutcome(of: id, until: .after(patience))
+            return try waitForOutcome(of: id, until: .after(answersWithin))
         } catch {
             // Its end may have come by itself.
-            _ = try? ask(.abortMove(id, generation), until: .after(patience))
+            _ = try? ask(.abortMove(id, generation), until: .after(answersWithin))
             throw error
         }
     }

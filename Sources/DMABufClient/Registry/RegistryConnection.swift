@@ -32,6 +32,9 @@ public struct RegistryConnection: ~Copyable {
     let features: Hello.Features
     /// How long the next registry is looked for when this one dies. Zero: its death is the end.
     public var patience: Duration = .seconds(5)
+    /// How long the registry itself may take to answer, where a deadline is about the work of others: as that one passes,
+    /// who was waited for is still worth hearing.
+    public var answersWithin: Duration = .seconds(1)
 
     /// Connects to the registry at `path`, checks that it is this user's or root's, and joins.
     public init(at path: String? = RegistryAddress.standard, until deadline: Deadline) throws(RegistryError) {

@@ -41,6 +41,7 @@ struct DemoRoleCommand: ParsableCommand {
         var connection = try RegistryConnection(at: registry, until: .after(DemoChannel.patience))
         // The registry is killed at the end, and no other comes.
         connection.patience = .zero
+        connection.answersWithin = DemoChannel.patience
         if role == .owner {
             try DemoOwner.run(channel, &connection, exporter: exporter)
         } else {

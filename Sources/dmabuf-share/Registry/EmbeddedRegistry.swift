@@ -53,6 +53,7 @@ func serving(_ options: RegistryOptions, _ work: (inout RegistryConnection) thro
         let own = try EmbeddedRegistry(at: options.socket)
         let result = Result {
             var registry = try own.connect(at: options.socket, until: options.deadline)
+            registry.answersWithin = options.timeout.duration
             try work(&registry)
         }
         own.end()

@@ -66,7 +66,7 @@ struct MoveCommand: ParsableCommand {
             let outcome = try insisting(until: insistence, unless: signals.descriptor) { () throws(RegistryError) in
                 try registry.move(
                     attached, to: target, MoveTerms(within: within.interval, late: late.late, token: token),
-                    answersWithin: options.timeout.duration, unless: signals.descriptor
+                    unless: signals.descriptor
                 ) { (ready) throws(DMABufError) in try copy(attached.buffer, into: target, ready, signals) }
             }
             let report = try MoveReport(attached, outcome, named: buffer.name, exporter.name, since: begun)

@@ -23,8 +23,12 @@ struct RegistryOptions: ParsableArguments {
     func connect(onlyListening: Bool = false) throws(DMABufError) -> RegistryConnection {
         let path = socket ?? RegistryAddress.standard
         do throws(RegistryError) {
-            if onlyListening { return try RegistryConnection(withoutPagesAt: path, until: deadline) }
-            return try RegistryConnection(at: path, until: deadline)
+            var connection =
+                onlyListening
+                ? try RegistryConnection(withoutPagesAt: path, until: deadline)
+                : try RegistryConnection(at: path, until: deadline)
+            connection.answersWithin = timeout.duration
+            return connection
         } catch { throw error.asError }
     }
 }

@@ -38,7 +38,7 @@ struct StreamDisplay: ~Copyable {
         let deadline = Deadline.after(within)
         while signals.next() == nil {
             try reader.renew(&registry, until: .after(within))
-            if let frame = try reader.take(&registry, until: .after(Self.moment), answersWithin: within) {
+            if let frame = try reader.take(&registry, until: .after(Self.moment)) {
                 return try show(frame, &registry)
             }
             try screen.checkDevice()

@@ -47,7 +47,7 @@ struct PlayStream: ~Copyable {
 
     /// false at the end of the stream.
     private mutating func playOne(_ registry: inout RegistryConnection) throws -> Bool {
-        let frame = try reader.take(&registry, until: .after(Self.moment), answersWithin: patience)
+        let frame = try reader.take(&registry, until: .after(Self.moment))
         guard let frame else {
             try queue.checkDevice()
             return try !reader.hasEnded()
