@@ -4,14 +4,14 @@ import DMABufModel
 public import DMABufSystem
 
 extension GPU {
-    /// Copies one buffer into another of the same size and format, or as many bytes as both have. Returns the fence of the
+    /// Copies one buffer into another: an image of the same size and format, or bytes that have room there. Returns the fence of the
     /// copy, or nil if it is done already.
     ///
     /// Rule: *work waits for what it would disturb, and is waited for.* It begins after `fence`, after whoever writes the
     /// source and whoever uses the destination, as the kernel's reservations have it; and its own fence goes into both, as
     /// a reader's and as a writer's, so that every driver obeys it.
     ///
-    /// Throws `invalid` if the two do not match; `deadline` if this process had to wait and did so in vain.
+    /// Throws `invalid` if the content does not fit; `deadline` if this process had to wait and did so in vain.
     @discardableResult
     public func copy(
         _ source: GPUBuffer, to destination: GPUBuffer, after fence: Fence? = nil,
@@ -47,32 +47,20 @@ extension GPU {
         guard source.importer == name, destination.importer == name else {
             throw DMABufError(.invalid, "\(name): both buffers must be attached to it first")
         }
-        let inodes = Set(source.buffer.memory.map(\.inode))
-        guard inodes.isDisjoint(with: destination.buffer.memory.map(\.inode)) else {
-            throw DMABufError(.invalid, "\(name): a buffer is not copied into itself")
-        }
+        try source.buffer.checkCopy(into: destination.buffer, by: name)
         switch (source.place, destination.place) {
         case (.image(let from), .image(let to)):
-            guard let planes = source.buffer.description.image?.extents,
-                (from.shape.width, from.shape.height) == (to.shape.width, to.shape.height),
-                from.shape.fourcc == to.shape.fourcc
-            else { throw mismatch(source, destination) }
+            guard let planes = source.buffer.description.image?.extents else { break }
             return .copyImage(from, to: to, planes: planes)
         case (.bytes(let from), .bytes(let to)):
-            guard source.buffer.description.content == destination.buffer.description.content else {
-                throw mismatch(source, destination)
-            }
-            return .copyBuffer(from, to: to, byteCount: min(from.byteCount, to.byteCount))
-        default: throw mismatch(source, destination)
+            // What is not copied as an image is copied as it lies.
+            guard source.buffer.description.content == destination.buffer.description.content else { break }
+            return .copyBuffer(from, to: to, byteCount: min(source.buffer.description.byteCount, to.byteCount))
+        default: break
         }
-    }
-
-    private func mismatch(_ source: GPUBuffer, _ destination: GPUBuffer) -> DMABufError {
-        DMABufError(
-            .invalid,
-            "\(name): \(source.buffer.description.content.summary) cannot be copied into "
-                + destination.buffer.description.content.summary,
-            remedy: "make the destination as large, and of the same format")
+        throw DMABufError(
+            .unsupported, "\(name): does not know how these images lie, and lines lie differently in the two",
+            remedy: "make both with the same strides, or in a format that it knows")
     }
 }
 
@@ -87,17 +75,6 @@ extension ImageLayout {
         format?.planes.map { plane in
             VulkanCommand.Extent(
                 width: (width + plane.horizontal - 1) / plane.horizontal, height: plane.lineCount(height: height))
-        }
-    }
-}
-
-extension BufferDescription.Content {
-    /// For a message: "640x480 XR24", "plain bytes".
-    fileprivate var summary: String {
-        switch self {
-        case .bytes: "plain bytes"
-        case .image(let image):
-            "\(image.width)x\(image.height) \(PixelFormat.text(of: image.fourcc))"
         }
     }
 }
