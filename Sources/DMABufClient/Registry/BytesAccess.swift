@@ -50,21 +50,21 @@ extension RegistryConnection {
         _ attached: inout AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline,
         _ body: (ImportedBuffer) throws(DMABufError) -> Result
     ) throws(RegistryError) -> Result {
-        let ongoing = try beginOnPresent(&attached, access, until: deadline)
+        let ongoing = try beginOnPresent(&attached, access, patient: deadline, until: deadline)
         return try finish(ongoing, until: deadline) { () throws(DMABufError) in try body(attached.imported) }
     }
 
-    /// A generation that is over, and one that this client was cut off from by a move, are followed; what was taken back
-    /// for good or for now is refused by the map.
-    private mutating func beginOnPresent(
-        _ attached: inout AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
+    /// A generation that is over, and one that this client was cut off from by a move, are followed, `until` then; what was
+    /// taken back for good or for now is refused by the map. The work of others is waited for no longer than `patient`.
+    mutating func beginOnPresent(
+        _ attached: inout AttachedBuffer, _ access: DMABufModel.Access, patient: Deadline, until deadline: Deadline
     ) throws(RegistryError) -> OngoingAccess {
         while true {
-            do throws(RegistryError) { return try beginAccess(attached, access, until: deadline) } catch {
+            do throws(RegistryError) { return try beginAccess(attached, access, until: patient) } catch {
                 switch error {
                 case .ruledOut(.stale), .ruledOut(.revoked):
                     guard !deadline.hasPassed else { throw error }
-                    attached = try map(attached.attachment, until: deadline)
+                    attached = try map(attached.attachment, until: deadline.advanced(by: answersWithin))
                     let followed = attached.attachment
                     notices.removeAll { $0.isOfAMove && $0.attachment == followed }
                 default: throw error
