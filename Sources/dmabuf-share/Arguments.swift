@@ -50,6 +50,10 @@ struct ExporterName: ExpressibleByArgument {
 struct ImporterName: ExpressibleByArgument {
     let text: String
 
+    static let cpu = ImporterName(text: "cpu")
+
+    private init(text: String) { self.text = text }
+
     init?(argument: String) {
         guard ImporterBackend.isName(argument) else { return nil }
         text = argument

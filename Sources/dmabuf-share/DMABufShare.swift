@@ -26,8 +26,9 @@ struct DMABufShare: ParsableCommand {
         subcommands: [
             DemoCommand.self, DoctorCommand.self, DevicesCommand.self, ExportCommand.self, SendCommand.self,
             ReceiveCommand.self, InspectCommand.self, ServeCommand.self, ShareCommand.self, ListCommand.self,
-            ShowCommand.self, AttachCommand.self, ReadCommand.self, WriteCommand.self, MoveCommand.self,
-            RevokeCommand.self, RestoreCommand.self, FenceCommand.self, LockCommand.self, TokenCommand.self,
+            ShowCommand.self, AttachCommand.self, ReadCommand.self, WriteCommand.self, CopyCommand.self,
+            MoveCommand.self, RevokeCommand.self, RestoreCommand.self, FenceCommand.self, LockCommand.self,
+            TokenCommand.self,
             CaptureCommand.self, PlayCommand.self, DisplayCommand.self, WatchCommand.self, RemoveCommand.self,
             StatsCommand.self, WorkerCommand.self, VaultCommand.self,
             DemoRoleCommand.self,

@@ -165,19 +165,3 @@ struct KernelFenceTests {
         #expect(throws: DMABufError.self) { _ = try Fence(adopting: MemFD.create(named: "x", byteCount: 1)) }
     }
 }
-
-/// A pending kernel fence, born on a scratch buffer of vgem's.
-final class ScratchFence {
-    let fence: Fence
-    private var source: VGEMFence?
-
-    init() throws {
-        let dumb = try VGEM.open().createDumbBuffer(width: 1024, height: 1, bitsPerPixel: 32)
-        source = try VGEM.attachFence(to: dumb.gem, write: true)
-        fence = try Fence(adopting: DMABufIoctl.exportSyncFile(dumb.gem.export(), waitingBefore: .read))
-    }
-
-    func signal() throws {
-        try source.take()?.signal()
-    }
-}

@@ -87,7 +87,9 @@ public struct RunningRegistry: ~Copyable {
     public var processID: Int32 { daemon.processID }
 
     /// Runs the tool against it.
-    public borrowing func run(_ arguments: String...) throws -> Run {
+    public borrowing func run(_ arguments: String...) throws -> Run { try run(arguments) }
+
+    public borrowing func run(_ arguments: [String]) throws -> Run {
         try Running([Tool.path] + arguments, environment: ["DMABUF_SHARE_SOCKET": socket]).finish()
     }
 

@@ -15,6 +15,15 @@ public struct VulkanImporter: Importer {
 
     public init(_ gpu: GPU) { self.gpu = gpu }
 
+    /// The device's number in the name of an importer: 1 of "vulkan:1". nil if that is another's.
+    public static func number(of name: String) -> Int? {
+        guard let (found, number) = try? ImporterBackend.all.find(name, what: "importer"), found.word == backend.word
+        else {
+            return nil
+        }
+        return try? VulkanNumber.read(number)
+    }
+
     /// As plain bytes.
     public func attach(_ buffer: DMABuffer, for access: Access) throws(DMABufError) -> Attachment {
         try check(buffer)
