@@ -27,7 +27,7 @@ struct CopyCommandTests {
         for name in ["frame", "other"] { #expect(try registry.run("read", name, "\(folder)/\(name)").status == 0) }
         #expect(try Running(["cmp", "\(folder)/frame", "\(folder)/other"]).finish().status == 0)
         // Nothing of the work is left.
-        #expect(try registry.run("fence", "wait", "other", "--bookkeep", "--timeout", "0.1").status == 0)
+        #expect(try registry.run("fence", "wait", "other", "--bookkeep", "--timeout", "30").status == 0)
         _ = try registry.stop()
     }
 
@@ -44,7 +44,7 @@ struct CopyCommandTests {
         ] {
             let run = try registry.run("copy", from, to)
             #expect(run.status == 1 && run.errors.contains(words), "\(run)")
-            #expect(try registry.run("fence", "wait", to, "--bookkeep", "--timeout", "0.1").status == 0)
+            #expect(try registry.run("fence", "wait", to, "--bookkeep", "--timeout", "30").status == 0)
         }
         #expect(try registry.run("copy", "frame", "frame").status == 64)
         #expect(try registry.run("copy", "frame", "small", "--on", "kms:card0").status == 64)

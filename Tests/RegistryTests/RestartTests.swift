@@ -148,6 +148,7 @@ struct RestartTests {
     private static func work(_ number: Int, _ path: String, _ names: [String], _ tally: Tally) {
         do {
             var client = try RegistryConnection(at: path, until: limit)
+            client.patience = .seconds(30)
             let own = try client.register(try memory(), kept: .owner, name: "own\(number)", until: limit).0
             let me = client.joined.client
             var turn = number
@@ -175,6 +176,7 @@ struct RestartTests {
     private static func register(_ path: String, _ tally: Tally) {
         do {
             var client = try RegistryConnection(at: path, until: limit)
+            client.patience = .seconds(30)
             let buffer = try memory()
             while !tally.isOver.load(ordering: .relaxed) {
                 do throws(RegistryError) {
@@ -232,6 +234,8 @@ struct RestartTests {
     func underLoad() throws {
         var registry = try RunningRegistry()
         var owner = try RegistryConnection(at: registry.socket, until: Self.limit)
+        // Much else is going on while one takes the other's place.
+        owner.patience = .seconds(30)
         var kept: Set<BufferID> = []
         let names = (0..<8).map { "frame\($0)" }
         for name in names {

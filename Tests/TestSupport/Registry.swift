@@ -7,7 +7,7 @@ import SystemPackage
 public struct RunningRegistry: ~Copyable {
     private var daemon: Running
     private let command: [String]
-    private let folder: String
+    private let folder: OwnFolder
     public let socket: String
 
     /// Starts it and waits until somebody can connect.
@@ -15,8 +15,8 @@ public struct RunningRegistry: ~Copyable {
     /// With `openFiles`, it may have no more than that many. `tool` is another build.
     public init(openFiles: Int? = nil, tool: String = Tool.path, _ options: String...) throws {
         // Who may connect is the socket's mode.
-        let folder = try TemporaryFolder.make(mode: 0o755)
-        let socket = "\(folder)/registry.sock"
+        let folder = try OwnFolder(mode: 0o755)
+        let socket = "\(folder.path)/registry.sock"
         let limit = openFiles.map { ["sh", "-c", "ulimit -n \($0) && exec \"$@\"", "sh"] } ?? []
         let command = limit + [tool, "serve", "--socket", socket] + options
         let daemon = try Self.serve(command, socket)
@@ -105,8 +105,6 @@ public struct RunningRegistry: ~Copyable {
     /// Ends it in good order.
     public consuming func stop() throws -> Run {
         try daemon.send(.terminate)
-        let run = try daemon.finish()
-        TemporaryFolder.remove(folder)
-        return run
+        return try daemon.finish()
     }
 }

@@ -34,6 +34,7 @@ public struct Running: ~Copyable {
     deinit {
         try? child.send(.kill)
         _ = try? child.wait(until: .after(.seconds(5)))
+        TemporaryFolder.remove(folder)
     }
 
     public var processID: Int32 { child.processID }
@@ -41,7 +42,6 @@ public struct Running: ~Copyable {
     public func send(_ signal: SignalNumber) throws { try child.send(signal) }
 
     public consuming func finish() throws -> Run {
-        defer { TemporaryFolder.remove(folder) }
         guard let ending = try child.wait(until: .after(.seconds(120))) else {
             try child.send(.kill)
             _ = try child.wait(until: .after(.seconds(5)))
@@ -69,6 +69,15 @@ public enum Tool {
     public static func start(_ arguments: String...) throws -> Running {
         try Running([path] + arguments)
     }
+}
+
+/// A folder that is gone with its value.
+struct OwnFolder: ~Copyable {
+    let path: String
+
+    init(mode: UInt32) throws { path = try TemporaryFolder.make(mode: mode) }
+
+    deinit { TemporaryFolder.remove(path) }
 }
 
 /// A folder that is gone at the end of the test.
