@@ -116,6 +116,8 @@ struct KernelDisplayTests {
             #expect(Folder.names("/proc/self/fd").count == open)
             #expect(Self.framebuffers.count == made)
             #expect(try importer.nextHandle() == next)
+            // What is not used any more may end at once.
+            withExtendedLifetime(pictures) {}
         }
         #expect(Self.framebuffers == framebuffers)
         #expect(try importer.nextHandle() == free)

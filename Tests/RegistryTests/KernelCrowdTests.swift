@@ -35,6 +35,10 @@ struct KernelCrowdTests {
         let terms = MoveTerms(within: .seconds(3), late: .cutOff, copier: .server, placement: exporter)
         try owner.ask(.beginMove(id, old, terms), until: limit)
         for member in honest + [late, liar] { #expect(try member.isAsked()) }
+        // Later they are told that old memory waits for them, if they have not looked by then.
+        for member in idle {
+            #expect(try member.connection.nextNotice(until: .now()) == nil, "the idle are not disturbed")
+        }
         guard case .invalidate(doomed, id, old, _) = try dying.client.nextNotice() else { throw Errno.badMessage }
         try dying.kill()
         for member in honest { try member.letGo(old) }
@@ -46,9 +50,6 @@ struct KernelCrowdTests {
         guard case .moveEnded(id, .moved(old.next, let cutOff)) = end else { throw Errno.badMessage }
         #expect(cutOff.map(\.attachment) == [late.attachment])
         #expect(try late.connection.ask(.endAccess(late.attachment), until: limit) == .accessEnded(.revoked))
-        for member in idle {
-            #expect(try member.connection.nextNotice(until: .now()) == nil, "the idle are not disturbed")
-        }
         for member in idle + honest + [late] { #expect(try member.mapsAgain() == old.next) }
 
         let isCounted = exporter != "memfd"
