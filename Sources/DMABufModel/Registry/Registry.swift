@@ -36,7 +36,7 @@ public struct Registry: Sendable {
     var clientSlots = NumberTable<ClientID>()
 
     var buffers = Slab<Buffer>()
-    var bufferSlots: [BufferID: Slot] = [:]
+    var bufferSlots = NumberTable<BufferID>()
     var ownedLinks = Links()
     var moveLinks = Links()
     var names: [NameKey: Slot] = [:]
