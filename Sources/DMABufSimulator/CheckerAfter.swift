@@ -4,7 +4,7 @@ import DMABufModel
 
 /// What must hold after each step, and not only at an effect.
 extension Checker {
-    mutating func after(_ registry: borrowing Registry) throws(Violation) {
+    mutating func after(_ registry: Registry) throws(Violation) {
         try checkAnswered()
         try checkWaitBegun()
         try checkLenders()
@@ -135,7 +135,7 @@ extension Checker {
     }
 
     /// When everybody is gone and all memory is back, nothing is left.
-    func atTheEnd(_ registry: borrowing Registry) throws(Violation) {
+    func atTheEnd(_ registry: Registry) throws(Violation) {
         try expect(registry.ledger.isZero, .ledgersBalance, "not zero at the end: \(registry.ledger)")
         try expect(registry.nextDeadline == nil, .waitsEnd, "a deadline when nobody is left")
         for fence in world.fences where !fence.isDropped && !fence.hasEnded {

@@ -5,7 +5,7 @@ import DMABufModel
 /// Fair shares, with figures taken from outside.
 extension Checker {
     /// Nothing was granted that was over the share of its uid.
-    func checkShares(_ registry: borrowing Registry) throws(Violation) {
+    func checkShares(_ registry: Registry) throws(Violation) {
         guard case .request(let peer, let number, let request) = act, world.peers[peer].isAlive,
             answered.contains(where: { $0.number == number }), !isRefused
         else { return }
@@ -25,7 +25,7 @@ extension Checker {
         }
     }
 
-    private func isKnown(_ uid: UInt32, _ registry: borrowing Registry) -> Bool {
+    private func isKnown(_ uid: UInt32, _ registry: Registry) -> Bool {
         world.peers.contains { $0.isAlive && $0.identity.uid == uid } || !registry.ledger(of: uid).isZero
     }
 

@@ -25,8 +25,8 @@ public enum DescriptorKind: Equatable, Sendable {
     }
 
     fileprivate init(ofNumber number: CInt, seals: inout MemFD.Seals) throws(Errno) {
-        let link = try Sysfs.link("/proc/thread-self/fd/\(number)")
-        if link.starts(with: "/dmabuf:".utf8) {
+        let link = try DescriptorLink(ofNumber: number)
+        if link.starts(with: "/dmabuf:") {
             // A plain file can be called this, but its fdinfo has no exporter; and the statfs type settles it, asked
             // only now that the file is known to be the kernel's own.
             let info = try FDInfo(ofNumber: number)
@@ -34,18 +34,18 @@ public enum DescriptorKind: Equatable, Sendable {
                 self = .dmaBuf
                 return
             }
-        } else if link.starts(with: "/memfd:".utf8) {
+        } else if link.starts(with: "/memfd:") {
             // Of huge pages its owner can take away even sealed memory: a hole is filled from a pool that can be empty.
             if let found = try? MemFD.seals(ofNumber: number), hasOrdinaryPages(number) {
                 seals = found
                 self = .memfd
                 return
             }
-        } else if let kind = Self.anonymousInodes[String(decoding: link, as: UTF8.self)] {
+        } else if let kind = Self.anonymousInodes[link.text] {
             self = kind
             return
         }
-        self = .other(String(decoding: link, as: UTF8.self))
+        self = .other(link.text)
     }
 
     /// Whether the kernel itself is behind the file, so that closing it waits for nobody.

@@ -12,8 +12,9 @@ public struct DescriptorList: ~Copyable, Sendable {
     private var more: [CInt] = []
     private var total = 0
     private var taken = 0
-    /// What those are that are still here, as far as somebody has looked.
-    private var found: [Identification] = []
+    /// What those are that are still here, as far as somebody has looked: the first, and the others.
+    private var found: Identification?
+    private var foundBehind: [Identification] = []
     private let areStrange: Bool
 
     public init() {
@@ -64,23 +65,23 @@ public struct DescriptorList: ~Copyable, Sendable {
     /// If any of them is of a kind that is not known, closes all of them and says what was found; nil, and nothing has
     /// happened, if all are known.
     public mutating func closeIfStrange() -> Strangers? {
-        found = []
+        (found, foundBehind) = (nil, [])
         for index in taken..<total {
             let identification = try? Identification(ofNumber: stored(index))
             if let identification, identification.kind.isKnown {
-                found.append(identification)
+                if found == nil { found = identification } else { foundBehind.append(identification) }
                 continue
             }
             let kind = identification?.kind ?? .other("what cannot be looked at")
             let (count, lost) = closeStrangers()
-            (taken, found) = (total, [])
+            (taken, found, foundBehind) = (total, nil, [])
             return Strangers(kind: kind, count: count, lost: lost)
         }
         return nil
     }
 
     /// What ``closeIfStrange()`` has found the first one to be; nil if nobody has looked.
-    public var identificationOfFirst: Identification? { found.first }
+    public var identificationOfFirst: Identification? { found }
 
     /// How many are still in the list.
     public var count: Int { total - taken }
@@ -101,7 +102,7 @@ public struct DescriptorList: ~Copyable, Sendable {
         guard taken < total else { return nil }
         defer {
             taken += 1
-            if !found.isEmpty { found.removeFirst() }
+            found = foundBehind.isEmpty ? nil : foundBehind.removeFirst()
         }
         return Descriptor(adopting: taken < 4 ? few[taken] : more[taken - 4])
     }

@@ -91,7 +91,8 @@ public struct Poller: ~Copyable, Sendable {
 @safe
 public struct PollerEvents: ~Copyable, Sendable {
     public static let capacity = 64
-    private var events = unsafe InlineArray<64, epoll_event>(repeating: epoll_event())
+    /// On the heap: whoever asks for an event would else be given a copy of all.
+    private var events = unsafe [epoll_event](repeating: epoll_event(), count: capacity)
     public private(set) var count = 0
 
     public init() {}
@@ -118,9 +119,8 @@ public struct PollerEvents: ~Copyable, Sendable {
         do throws(Errno) {
             count = Int(
                 try valueOrErrno(retryOnInterrupt: false) {
-                    unsafe withUnsafeMutableBytes(of: &events) {
-                        unsafe dmabuf_epoll_wait(
-                            poller, $0.baseAddress!.assumingMemoryBound(to: epoll_event.self), 64, timeout)
+                    unsafe events.withUnsafeMutableBufferPointer {
+                        unsafe dmabuf_epoll_wait(poller, $0.baseAddress!, CInt($0.count), timeout)
                     }
                 })
         } catch {

@@ -17,11 +17,17 @@ struct ByteReader: ~Escapable {
     ) throws(WireError) -> Value {
         let size = Value.bitWidth / 8
         guard remaining >= size else { throw .tooShort(needs: offset + size, has: bytes.count) }
-        // Of a part whose size is known the compiler makes one load.
+        defer { offset += size }
+        if size < 8 { return load(at: offset, size) }
+        return load(at: offset, 4) | load(at: offset + 4, 4) << 32
+    }
+
+    /// Of a part whose size is known, and at most 4, the compiler makes one load.
+    @inline(__always)
+    private func load<Value: FixedWidthInteger & UnsignedInteger>(at offset: Int, _ size: Int) -> Value {
         let part = bytes.extracting(offset..<offset + size)
         var value: Value = 0
         for index in 0..<size { value |= Value(truncatingIfNeeded: part[index]) << Value(8 * index) }
-        offset += size
         return value
     }
 

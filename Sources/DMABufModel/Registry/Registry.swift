@@ -9,6 +9,11 @@ public struct Registry: Sendable {
     /// May change at any time: what is held stays, and is counted.
     public var limits: Limits
 
+    /// Never anything. A value that may hold one of any type is passed by its address: this one would else be copied, a
+    /// kilobyte, for every call of a function that only reads. What such a function is told goes into a name of its own
+    /// first: where its arguments are read from the registry, too, that is copied after all.
+    private let anchor: (any Sendable)? = nil
+
     /// The step under way.
     var now = Instant(nanoseconds: 0)
     var effects = Effects(capacity: 0)
@@ -31,7 +36,7 @@ public struct Registry: Sendable {
     var clientSlots = NumberTable<ClientID>()
 
     var buffers = Slab<Buffer>()
-    var bufferSlots: [BufferID: Slot] = [:]
+    var bufferSlots = NumberTable<BufferID>()
     var ownedLinks = Links()
     var moveLinks = Links()
     var names: [NameKey: Slot] = [:]

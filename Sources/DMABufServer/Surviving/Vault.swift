@@ -17,6 +17,11 @@ public struct Vault: ~Copyable {
     /// Those who have connected and are not (or no longer) the registry.
     private static let callerLimit = 8
     private static let callerPatience: Duration = .seconds(5)
+    /// Nobody waits for its answer. So between two looks at what a registry has said it sleeps, and is not woken for each word
+    /// of one that goes on; what comes meanwhile is in its queue.
+    private static let nap: Duration = .milliseconds(1)
+    /// More than a queue holds: then others have their turn.
+    private static let heardAtOnce = 512
 
     private let listener: UnixListener
     private let poller: Poller
@@ -86,7 +91,7 @@ public struct Vault: ~Copyable {
 
     private mutating func serve(_ token: UInt64) {
         if token == 0 { return acceptOne() }
-        if let registry, registry.number == token { return hear(registry) }
+        if let registry, registry.number == token { return hearAll(registry) }
         if let caller = callers.first(where: { $0.number == token }) { hear(caller) }
     }
 
@@ -112,8 +117,16 @@ public struct Vault: ~Copyable {
 
     // MARK: Hearing
 
-    /// One message of a caller's, or its end.
-    private mutating func hear(_ caller: Caller) {
+    /// All that a registry has said.
+    private mutating func hearAll(_ caller: Caller) {
+        for _ in 0..<Self.heardAtOnce where caller === registry && !isOver {
+            guard hear(caller) else { return Clock.sleep(Self.nap) }
+        }
+    }
+
+    /// One message of a caller's, or its end. False where nothing is there.
+    @discardableResult
+    private mutating func hear(_ caller: Caller) -> Bool {
         if caller === registry { Failpoint.reach(.before, .vault) }
         do throws(ReceiveError) {
             guard
@@ -122,15 +135,14 @@ public struct Vault: ~Copyable {
             else {
                 // Nothing more is there, and its process is no more.
                 if (try? caller.process.hasEnded) != false { drop(caller) }
-                return
+                return false
             }
-            guard
-                let message = try? VaultMessage(
-                    decoding: incoming.span.extracting(first: received.byteCount),
-                    descriptorCount: received.descriptors.count)
-            else { return drop(caller) }
-            take(message, &received.descriptors, from: caller)
+            let message = try? VaultMessage(
+                decoding: incoming.span.extracting(first: received.byteCount),
+                descriptorCount: received.descriptors.count)
+            if let message { take(message, &received.descriptors, from: caller) } else { drop(caller) }
         } catch { drop(caller) }
+        return true
     }
 
     private mutating func take(_ message: VaultMessage, _ descriptors: inout DescriptorList, from caller: Caller) {

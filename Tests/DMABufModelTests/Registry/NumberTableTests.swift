@@ -32,4 +32,16 @@ struct NumberTableTests {
         for (number, slot) in model { #expect(table[AttachmentID(number)] == slot) }
         #expect(table[AttachmentID(0)] == nil)
     }
+
+    @Test("buffers' numbers of which one half is the same are told apart")
+    func sharedHalf() {
+        var table = NumberTable<BufferID>()
+        for number in 0..<100 as Range<Slot> { table[BufferID(high: UInt64(number), low: 0)] = number }
+        for number in stride(from: 0, to: 100, by: 3) { table[BufferID(high: UInt64(number), low: 0)] = nil }
+        #expect(table.count == 66)
+        for number in 0..<100 as Range<Slot> {
+            #expect(table[BufferID(high: UInt64(number), low: 0)] == (number % 3 == 0 ? nil : number))
+        }
+        #expect(table[BufferID(high: 1, low: 1)] == nil)
+    }
 }

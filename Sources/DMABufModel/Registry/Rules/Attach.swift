@@ -86,9 +86,9 @@ extension Registry {
         }
         settle(slot)
         follow(slot)
-        let generation = buffers[buffer].generation
+        let (generation, access) = (buffers[buffer].generation, attachments[slot].terms.access)
         effects.append(.passDescriptor(buffers[buffer].id, generation, to: clients[asker.client].id, id))
-        return .mapped(id, generation, summary(of: buffer, .waited(before: attachments[slot].terms.access)))
+        return .mapped(id, generation, summary(of: buffer, .waited(before: access)))
     }
 
     /// By mapping the present generation an importer says that it has let the old one go.
@@ -147,7 +147,8 @@ extension Registry {
         try checkSettled(buffer)
         try checkCurrent(attachments[slot].generation, of: buffer)
         guard !attachments[slot].isPinned else { return .done }
-        try check(.pinnedBytes, buffers[buffer].backing.byteCount, of: clients[asker.client].user)
+        let (byteCount, user) = (buffers[buffer].backing.byteCount, clients[asker.client].user)
+        try check(.pinnedBytes, byteCount, of: user)
         setPinned(slot)
         return .done
     }

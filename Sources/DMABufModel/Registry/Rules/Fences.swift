@@ -47,9 +47,8 @@ extension Registry {
         latch(fence, status)
         tellWaits(of: buffer, fence, status)
         advance(buffer)
-        if buffers[buffer].fences.count == 0, let slot = findQuarantined(buffer, buffers[buffer].generation) {
-            look(slot)
-        }
+        let (generation, count) = (buffers[buffer].generation, buffers[buffer].fences.count)
+        if count == 0, let slot = findQuarantined(buffer, generation) { look(slot) }
     }
 
     /// A write that ends well replaces what the failures before it left; a failure is remembered for its class.

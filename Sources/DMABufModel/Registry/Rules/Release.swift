@@ -10,10 +10,11 @@
 
 extension Registry {
     mutating func quarantineLive(_ buffer: Slot) {
-        if let slot = findQuarantined(buffer, buffers[buffer].generation) { return look(slot) }
+        let generation = buffers[buffer].generation
+        if let slot = findQuarantined(buffer, generation) { return look(slot) }
         let slot = quarantined.insert(
             Quarantined(
-                buffer: buffer, generation: buffers[buffer].generation, backing: buffers[buffer].backing,
+                buffer: buffer, generation: generation, backing: buffers[buffer].backing,
                 interval: limits.firstLook))
         bufferQuarantine.append(slot, to: &buffers[buffer].quarantine)
         chargeSuspects(slot)

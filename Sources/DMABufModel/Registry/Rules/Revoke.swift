@@ -73,10 +73,10 @@ extension Registry {
         // A revocation under way ends it, whatever it was meant to be.
         guard attachments[attachment].revocation == nil else { return }
         guard attachments[attachment].state == .ok else { return lose(attachment, .dead, isTold: true) }
-        let terms = RevokeTerms(
-            .attachment(attachments[attachment].id), within: grace(of: attachments[attachment].client), isFinal: true,
-            cutsOff: true)
-        let buffer = attachments[attachment].buffer
+        let (id, client, buffer) = (
+            attachments[attachment].id, attachments[attachment].client, attachments[attachment].buffer
+        )
+        let terms = RevokeTerms(.attachment(id), within: grace(of: client), isFinal: true, cutsOff: true)
         publish(buffer, renewing: true)
         ask(attachment, addRevocation(of: buffer, terms, farewell, nil))
     }

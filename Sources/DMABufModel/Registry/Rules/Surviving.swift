@@ -23,13 +23,11 @@ extension Registry {
     /// space is used again, for every request asks this.
     public mutating func takeChanges(into taken: inout [Change]) {
         taken.removeAll(keepingCapacity: true)
-        if changes.count <= 8 {
-            for change in changes where !taken.contains(change) { taken.append(change) }
-        } else {
-            var seen: Set<Change> = []
-            for change in changes where seen.insert(change).inserted { taken.append(change) }
-        }
-        changes.removeAll(keepingCapacity: true)
+        swap(&taken, &changes)
+        if taken.count == 2, taken[0] == taken[1] { taken.removeLast() }
+        if taken.count <= 2 { return }
+        var seen: Set<Change> = []
+        taken.removeAll { !seen.insert($0).inserted }
     }
 
     /// As above, for the rarer askers.

@@ -10,7 +10,7 @@ struct Slab<Element: Sendable>: Sendable {
     private var free: [Slot] = []
     private(set) var count = 0
 
-    mutating func insert(_ element: Element) -> Slot {
+    mutating func insert(_ element: consuming Element) -> Slot {
         count += 1
         guard let slot = free.popLast() else {
             elements.append(element)

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import SystemPackage
+
+/// What an open descriptor is a link to in `/proc/thread-self/fd`. Every descriptor that comes is looked at so: no string is
+/// made on the way.
+///
+/// The corresponding C function is `readlink`. It never touches the target.
+struct DescriptorLink {
+    private static let limit = 512
+    private static let folder: StaticString = "/proc/thread-self/fd/"
+
+    private let bytes: [UInt8]
+
+    init(ofNumber number: CInt) throws(Errno) {
+        let path = Self.path(number)
+        bytes = try unsafe Array(unsafeUninitializedCapacity: Self.limit) { (space, count) throws(Errno) in
+            count = try valueOrErrno { () -> Int in
+                unsafe withUnsafeBytes(of: path) { path in
+                    unsafe readlink(
+                        path.baseAddress!.assumingMemoryBound(to: CChar.self),
+                        UnsafeMutableRawPointer(space.baseAddress!).assumingMemoryBound(to: CChar.self), Self.limit)
+                }
+            }
+        }
+    }
+
+    /// Ends with a NUL, and has room for every number.
+    private static func path(_ number: CInt) -> InlineArray<32, UInt8> {
+        var path = InlineArray<32, UInt8>(repeating: 0)
+        for index in 0..<folder.utf8CodeUnitCount { path[index] = unsafe folder.utf8Start[index] }
+        var (end, rest) = (folder.utf8CodeUnitCount + 1, number / 10)
+        while rest > 0 { (end, rest) = (end + 1, rest / 10) }
+        rest = number
+        for index in (folder.utf8CodeUnitCount..<end).reversed() {
+            path[index] = UInt8(ascii: "0") + UInt8(rest % 10)
+            rest /= 10
+        }
+        return path
+    }
+
+    func starts(with prefix: StaticString) -> Bool {
+        guard prefix.utf8CodeUnitCount <= bytes.count else { return false }
+        return bytes.indices.prefix(prefix.utf8CodeUnitCount).allSatisfy { unsafe prefix.utf8Start[$0] == bytes[$0] }
+    }
+
+    var text: String { String(decoding: bytes, as: UTF8.self) }
+}
