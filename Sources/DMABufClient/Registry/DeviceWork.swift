@@ -36,8 +36,8 @@ public struct WorkPoint: Sendable {
 // Rule: what a device does to buffers is submitted under their locks.
 //
 // Nobody adds work between what was waited for and what is promised, and nothing moves; so no two lose sight of each
-// other, whatever order they come in. What was promised to the registry and not to the kernel is waited for before the
-// locks are asked for: whoever promised it may need them to end it.
+// other, whatever order they come in. What clients have promised is waited for by this process, and before the locks are
+// asked for: whoever promised it may need them to end it. The device waits for what drivers have under way.
 
 extension RegistryConnection {
     /// Has a device work on buffers, and tells everyone who is to wait for it.
