@@ -57,6 +57,10 @@ struct CopyCommand: ParsableCommand {
             } else {
                 try copy(&places, &registry, until: deadline)
             }
+            // Once this is answered the registry has seen the fence end, before it sees this process end.
+            for place in places {
+                _ = try? registry.ask(.detach(place.attached.attachment), until: options.deadline)
+            }
             let by = gpu.map { "\($0.name) (\($0.model))" } ?? "cpu"
             try emit(CopyReport(places, by: by, since: begun), json: options.json)
         }
