@@ -36,15 +36,19 @@ public struct RunningRegistry: ~Copyable {
         return daemon
     }
 
-    /// Kills it, and has another take its place at the same socket.
-    public mutating func restart(after pause: Duration = .zero, _ meanwhile: () throws -> Void = {}) throws {
+    /// Kills it, and has another take its place at the same socket. Returns what the one that was killed has logged.
+    @discardableResult
+    public mutating func restart(
+        after pause: Duration = .zero, _ meanwhile: () throws -> Void = {}
+    ) throws -> String {
         var killed = try Running(["true"])
         swap(&daemon, &killed)
         try killed.send(.kill)
-        _ = try killed.finish()
+        let log = try killed.finish().errors
         Clock.sleep(pause)
         try meanwhile()
         daemon = try Self.serve(command, socket)
+        return log
     }
 
     /// Ends it in good order, and has another take its place at the same socket.
