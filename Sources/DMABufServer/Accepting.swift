@@ -86,13 +86,14 @@ extension RegistryServer {
     mutating func join(_ client: ClientConnection, _ join: Join, _ serial: UInt64) {
         let identity = client.known
         guard let bits = try? SecureRandom.bits128() else { return part(client, .unserved, "no random numbers") }
-        let secret = Secret(high: bits.0, low: bits.1)
+        var secret = Secret(high: bits.0, low: bits.1)
         let id: ClientID
         effects.removeAll()
         do throws(Refusal) {
             try policy.checkConnect(identity, ownUser: OwnProcess.userID)
             if let known = comeBack(identity, join) {
-                id = known
+                // It keeps its secret: a new one could be in the journal, and this process killed before the client has it.
+                (id, secret) = (known, join.secret ?? secret)
             } else {
                 id = try registry.connect(identity, at: now, into: &effects)
             }
@@ -113,7 +114,7 @@ extension RegistryServer {
         Failpoint.reach(.after, .hello)
     }
 
-    /// Who was here before the restart and has its secret goes on as who it was. Each secret is good once.
+    /// Who was here before the restart and has its secret goes on as who it was, once in each run.
     private mutating func comeBack(_ identity: Identity, _ join: Join) -> ClientID? {
         guard let hash = join.secret.map({ tokens.hash($0) }), let id = absent[hash],
             registry.comeBack(id, as: identity, at: now, into: &effects)
