@@ -34,6 +34,27 @@ struct ScaleTests {
         #expect(try registry.stop().errors.contains("lost=0"))
     }
 
+    @Test("a large journal of whatever length is gone on with")
+    func oddJournal() throws {
+        var registry = try RunningRegistry()
+        var owner = try HandClient(at: registry.socket)
+        let memory = try HandClient.memory()
+        // Beyond the smallest journal's room; then names make it longer, by odd and even numbers of bytes.
+        for _ in 0..<1500 {
+            _ = try owner.ask(Message.register(NewBuffer(HandClient.memories(), kept: .registry)), memory)
+        }
+        for (index, name) in ["a", "bc", "def"].enumerated() {
+            let named = Message.register(NewBuffer(HandClient.memories(), kept: .registry, name: name))
+            _ = try owner.ask(named, memory)
+            let log = try registry.restart()
+            #expect(!log.contains("the vault is lost"), "\(log)")
+            try expect(1501 + index, registry)
+            #expect(try registry.run("stats").output.contains("surviving          1"))
+            owner = try HandClient(at: registry.socket)
+        }
+        #expect(try registry.stop().errors.contains("lost=0"))
+    }
+
     private func expect(_ count: Int, _ registry: borrowing RunningRegistry) throws {
         #expect(try registry.run("stats").output.contains("buffers            \(count)\n"))
     }

@@ -156,7 +156,7 @@ final class VaultLink {
 
     /// From now on this is the journal.
     func begin(journal bytes: Span<UInt8>) throws(Errno) {
-        let capacity = max(Self.smallestJournal, 4 * bytes.count + 7 & ~7)
+        let capacity = max(Self.smallestJournal, (4 * bytes.count + 7) & ~7)
         var next = try AppendedFile(named: "dmabuf-share journal", capacity: capacity)
         _ = next.append(bytes)
         guard try send(.journal, next.file) else { throw .brokenPipe }
