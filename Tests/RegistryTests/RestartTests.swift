@@ -131,6 +131,7 @@ struct RestartTests {
     /// What the loops have done.
     private final class Tally: Sendable {
         let isOver = Atomic(false)
+        let begun = Atomic(0)
         let attached = Atomic(0)
         let restarts = Atomic(0)
         let problems = Mutex<[String]>([])
@@ -151,6 +152,7 @@ struct RestartTests {
             client.patience = .seconds(30)
             let own = try register("own\(number)", &client)
             let me = client.joined.client
+            tally.begun.add(1, ordering: .relaxed)
             var turn = number
             while !tally.isOver.load(ordering: .relaxed) {
                 turn += 1
@@ -191,6 +193,7 @@ struct RestartTests {
             var client = try RegistryConnection(at: path, until: limit)
             client.patience = .seconds(30)
             let buffer = try memory()
+            tally.begun.add(1, ordering: .relaxed)
             while !tally.isOver.load(ordering: .relaxed) {
                 do throws(RegistryError) {
                     let id = try client.register(buffer, kept: .registry, until: limit).0
@@ -262,6 +265,8 @@ struct RestartTests {
         }
         loops.append(try Loop { Self.register(path, tally) })
         for number in 0..<4 { loops.append(try Loop { Self.work(number, path, names, tally) }) }
+        // To join is not asked for twice.
+        try wait { tally.begun.load(ordering: .relaxed) == 5 }
         for round in 0..<(5 + KilledTests.rounds) {
             Clock.sleep(.milliseconds(60))
             // One more each time, right before the end.
