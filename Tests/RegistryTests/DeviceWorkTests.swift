@@ -82,6 +82,26 @@ struct DeviceWorkTests {
         _ = try registry.stop()
     }
 
+    @Test("work that follows on work takes its place, and no more room")
+    func follows() throws {
+        let registry = try RunningRegistry()
+        let owner = try share("frame", on: registry)
+        var worker = try client(registry)
+        var places = try places([("frame", .read)], &worker)
+        var pending: [EventFence] = []
+        // More than a buffer has slots.
+        for point in UInt64(1)...100 {
+            let work = try EventFence()
+            pending.append(work)
+            try worker.submitWork(on: &places, as: WorkPoint(point, within: .seconds(10)), until: Self.soon) { _ in
+                work.fence
+            }
+        }
+        for work in pending { try work.signal() }
+        _ = consume owner
+        _ = try registry.stop()
+    }
+
     @Test("an error of the device's leaves no promise, no access and no lock")
     func fails() throws {
         let registry = try RunningRegistry()

@@ -58,11 +58,8 @@ extension RegistryConnection {
         _ submit: ([DescribedBuffer]) throws(DMABufError) -> Fence?
     ) throws(RegistryError) -> Fence? {
         var ids: [BufferID] = []
-        for place in places {
-            try ask(.reserve(place.attached.attachment, slots: 1), until: deadline)
-            // Two attachments may be of one buffer.
-            if !ids.contains(place.attached.id) { ids.append(place.attached.id) }
-        }
+        // Two attachments may be of one buffer.
+        for place in places where !ids.contains(place.attached.id) { ids.append(place.attached.id) }
         while true {
             for place in places {
                 _ = try waitForPromises(place.attached, .waited(before: place.access), until: deadline)
