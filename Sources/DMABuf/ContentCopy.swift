@@ -25,7 +25,7 @@ extension DescribedBuffer {
     }
 
     /// Copies by the CPU, inside the brackets of both: begins when writers of this and all users of the destination have
-    /// ended. `goesOn` hears of each part, in bytes, and ends the copy by false; then this returns false.
+    /// ended. `goesOn` hears of each part before it is copied, in bytes, and ends the copy by false; then this returns false.
     ///
     /// Throws `invalid` if the content does not fit, `unsupported` for an image that does not lie in lines, and `deadline`
     /// if somebody's work does not end by then.
@@ -53,6 +53,19 @@ extension DescribedBuffer {
         return true
     }
 
+    /// As above, but all memory, described or not, into another buffer's of the same sizes.
+    public func copyMemory(
+        into destination: DescribedBuffer, until deadline: Deadline, while goesOn: (Int) -> Bool
+    ) throws(DMABufError) -> Bool {
+        for index in memory.indices {
+            let isWhole = try copy(index, into: destination, index, until: deadline, goesOn) {
+                Stretch.bytes(memory[index].byteCount, $0)
+            }
+            guard isWhole else { return false }
+        }
+        return true
+    }
+
     /// Copies stretch after stretch, from one memory to one, inside one bracket of each.
     private func copy(
         _ old: Int, into destination: DescribedBuffer, _ new: Int, until deadline: Deadline,
@@ -65,9 +78,9 @@ extension DescribedBuffer {
                 try target.withWriteAccess(within: deadline.remaining) { to in
                     var index = 0
                     while let part = stretch(index) {
+                        guard goesOn(part.byteCount) else { return false }
                         to.store(from.extracting(part.source..<part.source + part.byteCount), at: part.destination)
                         index += 1
-                        guard goesOn(part.byteCount) else { return false }
                     }
                     return true
                 }

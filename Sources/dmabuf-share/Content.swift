@@ -62,29 +62,6 @@ extension DescribedBuffer {
         }
     }
 
-    /// Copies all memory into another buffer's of the same sizes, for as long as `goesOn` says so; false if it did not
-    /// come to the end.
-    func copy(into target: DescribedBuffer, while goesOn: () -> Bool) throws(DMABufError) -> Bool {
-        var progress = Progress("copying", of: memory.reduce(0) { $0 + $1.byteCount })
-        defer { progress.end() }
-        for (old, new) in zip(memory, target.memory) {
-            let result = try old.read { source in
-                Result { () throws(DMABufError) in
-                    try new.write { bytes in
-                        for part in Self.parts(of: source.byteCount) {
-                            guard goesOn() else { return false }
-                            bytes.store(source.extracting(part), at: part.lowerBound)
-                            progress.add(part.count)
-                        }
-                        return true
-                    }
-                }
-            }
-            guard try result.get() else { return false }
-        }
-        return true
-    }
-
     /// So much at a time takes a moment and no more.
     private static let chunk = 1 << 20
 

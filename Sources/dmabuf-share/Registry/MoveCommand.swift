@@ -81,10 +81,14 @@ struct MoveCommand: ParsableCommand {
         if ready.work != .ok {
             note("work on the old memory ended with \(ready.work.words): what is moved may be torn")
         }
+        var progress = Progress("copying", of: source.memory.reduce(0) { $0 + $1.byteCount })
+        defer { progress.end() }
         var isInterrupted = false
-        let isWhole = try source.copy(into: target) {
+        let isWhole = try source.copyMemory(into: target, until: .after(.seconds(2))) { byteCount in
             isInterrupted = signals.next() != nil
-            return !isInterrupted && !ready.deadline.hasPassed
+            guard !isInterrupted, !ready.deadline.hasPassed else { return false }
+            progress.add(byteCount)
+            return true
         }
         if isWhole { return }
         throw isInterrupted
