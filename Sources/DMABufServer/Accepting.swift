@@ -93,7 +93,7 @@ extension RegistryServer {
             try policy.checkConnect(identity, ownUser: OwnProcess.userID)
             if let known = comeBack(identity, join) {
                 // It keeps its secret: a new one could be in the journal, and this process killed before the client has it.
-                (id, secret) = (known, join.secret ?? secret)
+                (id, secret) = known
             } else {
                 id = try registry.connect(identity, at: now, into: &effects)
             }
@@ -115,11 +115,13 @@ extension RegistryServer {
     }
 
     /// Who was here before the restart and has its secret goes on as who it was, once in each run.
-    private mutating func comeBack(_ identity: Identity, _ join: Join) -> ClientID? {
-        guard let hash = join.secret.map({ tokens.hash($0) }), let id = absent[hash],
+    private mutating func comeBack(_ identity: Identity, _ join: Join) -> (ClientID, Secret)? {
+        guard let secret = join.secret else { return nil }
+        let hash = tokens.hash(secret)
+        guard let id = absent[hash],
             registry.comeBack(id, as: identity, at: now, into: &effects)
         else { return nil }
         absent[hash] = nil
-        return id
+        return (id, secret)
     }
 }
