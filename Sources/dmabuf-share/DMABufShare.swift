@@ -28,10 +28,8 @@ struct DMABufShare: ParsableCommand {
             ReceiveCommand.self, InspectCommand.self, ServeCommand.self, ShareCommand.self, ListCommand.self,
             ShowCommand.self, AttachCommand.self, ReadCommand.self, WriteCommand.self, CopyCommand.self,
             MoveCommand.self, RevokeCommand.self, RestoreCommand.self, FenceCommand.self, LockCommand.self,
-            TokenCommand.self,
-            CaptureCommand.self, PlayCommand.self, DisplayCommand.self, WatchCommand.self, RemoveCommand.self,
-            StatsCommand.self, WorkerCommand.self, VaultCommand.self,
-            DemoRoleCommand.self,
+            TokenCommand.self, CaptureCommand.self, PlayCommand.self, DisplayCommand.self, WatchCommand.self,
+            RemoveCommand.self, StatsCommand.self, WorkerCommand.self, VaultCommand.self, DemoRoleCommand.self,
         ] + builtToDie)
 
     #if FAILPOINTS

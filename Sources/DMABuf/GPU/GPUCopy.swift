@@ -4,8 +4,8 @@ import DMABufModel
 public import DMABufSystem
 
 extension GPU {
-    /// Copies one buffer into another: an image of the same size and format, or bytes that have room there. Returns the fence of the
-    /// copy, or nil if it is done already.
+    /// Copies one buffer into another: an image of the same size and format, or bytes that have room there. Returns the
+    /// fence of the copy, or nil if it is done already.
     ///
     /// Rule: *work waits for what it would disturb, and is waited for.* It begins after `fence`, after whoever writes the
     /// source and whoever uses the destination, as the kernel's reservations have it; and its own fence goes into both, as
