@@ -124,8 +124,7 @@ extension RegistryConnection {
         _ attached: AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
     ) throws(RegistryError) -> OngoingAccess {
         try waitForFences(attached, access, until: deadline)
-        let request = Request.beginAccess(attached.attachment, attached.generation, access)
-        try ask(request, until: deadline.advanced(by: answersWithin))
+        try ask(.beginAccess(attached.attachment, attached.generation, access), patient: deadline)
         return OngoingAccess(
             attachment: attached.attachment, generation: attached.generation, word: nil, stamp: 0, losses: 0)
     }
@@ -150,9 +149,7 @@ extension RegistryConnection {
     ) throws(RegistryError) -> FenceStatus {
         let request = Request.waiting(attached.attachment, usage, until: deadline)
         // The wait has its own end, and is answered then.
-        guard case .waited(let status) = try ask(request, until: deadline.advanced(by: answersWithin)) else {
-            return .ok
-        }
+        guard case .waited(let status) = try ask(request, patient: deadline) else { return .ok }
         return status
     }
 
@@ -194,8 +191,7 @@ extension RegistryConnection {
         isStillGood value: SlotValue, until deadline: Deadline
     ) throws(RegistryError) -> Bool {
         do throws(RegistryError) {
-            let request = Request.beginAccess(attached.attachment, attached.generation, access)
-            try ask(request, until: deadline.advanced(by: answersWithin))
+            try ask(.beginAccess(attached.attachment, attached.generation, access), patient: deadline)
         } catch {
             if case .ruledOut(.moving) = error { return false }
             throw error

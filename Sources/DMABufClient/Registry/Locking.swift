@@ -13,7 +13,7 @@ extension RegistryConnection {
         _ body: (inout RegistryConnection, LockNumber) throws(RegistryError) -> Result
     ) throws(RegistryError) -> Result {
         let request = Request.locking(buffers, until: deadline, lasting: lasting)
-        guard case .locked(let number, _) = try ask(request, until: deadline.advanced(by: answersWithin)) else {
+        guard case .locked(let number, _) = try ask(request, patient: deadline) else {
             throw .ruledOut(.lockEnded)
         }
         let result: Result

@@ -87,7 +87,19 @@ public struct RegistryConnection: ~Copyable {
     /// A request that brings no descriptor and is answered with none.
     @discardableResult
     public mutating func ask(_ request: Request, until deadline: Deadline) throws(RegistryError) -> Answer {
-        let reply = try exchange(.request(request), DescriptorList(), until: deadline)
+        try ask(request, until: deadline, patient: deadline)
+    }
+
+    /// As above, where the deadline is about the work of others: the registry has ``answersWithin`` more for its answer.
+    @discardableResult
+    mutating func ask(_ request: Request, patient deadline: Deadline) throws(RegistryError) -> Answer {
+        try ask(request, until: deadline.advanced(by: answersWithin), patient: deadline)
+    }
+
+    private mutating func ask(
+        _ request: Request, until deadline: Deadline, patient: Deadline
+    ) throws(RegistryError) -> Answer {
+        let reply = try exchange(.request(request), DescriptorList(), until: deadline, patient: patient)
         guard case .answer(let answer) = reply.envelope.message else { throw unexpected(reply.envelope) }
         switch request {
         case .detach(let attachment): pages?.forget(attachment)
@@ -203,14 +215,15 @@ extension RegistryConnection {
     }
 
     /// Sends, and waits for the answer of that number. A refusal is thrown. See Resuming.swift for what happens when the
-    /// registry dies.
+    /// registry dies. Who is to come back first is waited for until `patient`, if that is sooner.
     mutating func exchange(
-        _ message: Message, _ descriptors: borrowing DescriptorList, until deadline: Deadline
+        _ message: Message, _ descriptors: borrowing DescriptorList, until deadline: Deadline,
+        patient: Deadline? = nil
     ) throws(RegistryError) -> Incoming {
         while true {
             let failure: RegistryError
             do throws(RegistryError) { return try exchangeOnce(message, descriptors, until: deadline) } catch {
-                if case .ruledOut(.settling) = error, deadline.remaining > Self.pause {
+                if case .ruledOut(.settling) = error, (patient ?? deadline).remaining > Self.pause {
                     Clock.sleep(Self.pause)
                     continue
                 }
