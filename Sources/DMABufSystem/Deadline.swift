@@ -42,7 +42,7 @@ public struct Deadline: Hashable, Comparable, Sendable {
     public var hasPassed: Bool { self <= .now() }
 
     var timespecRemaining: timespec {
-        let left = remaining.clampedNanoseconds
+        let left = nanosecondsRemaining
         return timespec(tv_sec: Int(left / 1_000_000_000), tv_nsec: Int(left % 1_000_000_000))
     }
 }
@@ -51,10 +51,7 @@ extension Duration {
     /// Whole nanoseconds from 0 to about 292 years.
     public var clampedNanoseconds: UInt64 {
         guard self > .zero else { return 0 }
-        let (seconds, attoseconds) = components
-        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        let (sum, overflowToo) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
-        return overflow || overflowToo ? UInt64(Int64.max) : UInt64(sum)
+        return UInt64(Int64(clamping: attoseconds / 1_000_000_000))
     }
 }
 

@@ -124,12 +124,22 @@ extension UnixSocket {
     public borrowing func receive(
         into buffer: inout [UInt8], until deadline: Deadline
     ) throws(ReceiveError) -> Received {
+        if let received = try receiveWaiting(into: &buffer, until: deadline) { return received }
         while true {
             if let received = try tryReceive(into: &buffer) { return received }
             do throws(Errno) {
                 if try Poll.wait(descriptor, for: .readable, until: deadline).isEmpty { throw .timedOut }
             } catch { throw .system(error) }
         }
+    }
+
+    /// One call where there is time: the kernel waits in it. nil if nothing came for a good part of the time, if a signal did, or
+    /// if somebody else has made this socket one that never waits.
+    private borrowing func receiveWaiting(
+        into buffer: inout [UInt8], until deadline: Deadline
+    ) throws(ReceiveError) -> Received? {
+        guard waitsToReceive(until: deadline) else { return nil }
+        return try receive(into: &buffer, descriptorsAtMost: DescriptorList.limit, flags: 0)
     }
 
     /// As above, and never waits: nil if nothing is there.
@@ -141,9 +151,15 @@ extension UnixSocket {
     public borrowing func tryReceive(
         into buffer: inout [UInt8], descriptorsAtMost limit: Int = DescriptorList.limit
     ) throws(ReceiveError) -> Received? {
+        try receive(into: &buffer, descriptorsAtMost: limit, flags: CInt(MSG_DONTWAIT))
+    }
+
+    private borrowing func receive(
+        into buffer: inout [UInt8], descriptorsAtMost limit: Int, flags: CInt
+    ) throws(ReceiveError) -> Received? {
         let number = descriptor.number
         let control = ControlSpace()
-        var flags: CInt = 0
+        var found: CInt = 0
         var count = 0
         // Owned from the moment it is filled: whatever is thrown below, the list closes what came.
         var descriptors = DescriptorList(ofStrangers: ())
@@ -160,21 +176,21 @@ extension UnixSocket {
                         unsafe message.msg_iovlen = 1
                         unsafe message.msg_control = control.baseAddress
                         unsafe message.msg_controllen = control.count
-                        let count = try valueOrErrno {
-                            unsafe recvmsg(number, &message, CInt(MSG_CMSG_CLOEXEC) | CInt(MSG_DONTWAIT))
+                        let count = try valueOrErrno(retryOnInterrupt: false) {
+                            unsafe recvmsg(number, &message, CInt(MSG_CMSG_CLOEXEC) | flags)
                         }
                         unsafe take(&descriptors, from: &message)
-                        flags = unsafe message.msg_flags
+                        found = unsafe message.msg_flags
                         return count
                     }
                 }
             }
         } catch {
-            if error == .resourceTemporarilyUnavailable { return nil }
+            if error == .resourceTemporarilyUnavailable || error == .interrupted { return nil }
             throw .system(error)
         }
-        if flags & CInt(MSG_CTRUNC) != 0 { throw .truncatedDescriptors }
-        if flags & CInt(MSG_TRUNC) != 0 { throw .truncatedBytes }
+        if found & CInt(MSG_CTRUNC) != 0 { throw .truncatedDescriptors }
+        if found & CInt(MSG_TRUNC) != 0 { throw .truncatedBytes }
         if count == 0 { throw .closed }
         return Received(byteCount: count, descriptors: descriptors)
     }

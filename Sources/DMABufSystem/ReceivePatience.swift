@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+import Synchronization
+import SystemPackage
+
+/// How long a receiving call of one socket waits, as the kernel was told last (`SO_RCVTIMEO`).
+///
+/// It is told seldom: whatever is at least a quarter of what is left, and no more than that, is good enough; the rest is polled
+/// for. So one who waits again and again for as long makes no call for it.
+struct ReceivePatience: ~Copyable, Sendable {
+    /// The kernel rounds up to its ticks: what is short is polled for.
+    private static let shortest: UInt64 = 200_000_000
+    /// No deadline is so far off that this would be told in vain.
+    private static let longest: UInt64 = 1 << 40
+
+    /// Nanoseconds; 0: it was not told.
+    private let told = Atomic<UInt64>(0)
+
+    /// False if there is too little time, or the kernel takes no such word.
+    borrowing func fits(_ socket: borrowing Descriptor, _ deadline: Deadline) -> Bool {
+        let left = deadline.nanosecondsRemaining
+        guard left >= Self.shortest else { return false }
+        let now = told.load(ordering: .relaxed)
+        if now > 0, now <= left, now >= min(left, Self.longest) / 4 { return true }
+        let next = min(left / 2, Self.longest)
+        guard setReceiveTimeout(socket.number, next) else { return false }
+        told.store(next, ordering: .relaxed)
+        return true
+    }
+}
+
+/// The corresponding C call is `setsockopt(SO_RCVTIMEO)`.
+private func setReceiveTimeout(_ number: CInt, _ nanoseconds: UInt64) -> Bool {
+    let microseconds = nanoseconds / 1000
+    var timeout = timeval(tv_sec: Int(microseconds / 1_000_000), tv_usec: Int(microseconds % 1_000_000))
+    return unsafe setsockopt(number, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size)) == 0
+}
