@@ -44,9 +44,10 @@ public struct BufferPeer: ~Copyable, Sendable {
         guard fences.count <= Wire.fenceLimit else {
             throw DMABufError(.invalid, "\(fences.count) fences with one buffer; at most \(Wire.fenceLimit)")
         }
-        var descriptors = DescriptorList()
-        for memory in buffer.memory { descriptors.append(try memory.duplicateDescriptor()) }
-        for promise in fences { descriptors.append(try promise.fence.duplicateDescriptor()) }
+        // Both outlive the call.
+        var descriptors = DescriptorList(lent: ())
+        for memory in buffer.memory { descriptors.lend(memory.descriptor) }
+        for promise in fences { descriptors.lend(promise.fence.descriptor) }
         let offer = Offer(
             description: buffer.description, backing: buffer.kind == .dmaBuf ? .dmaBuf : .memfd, access: access,
             name: name, checksum: checksum, fences: fences.map(\.onTheWire))

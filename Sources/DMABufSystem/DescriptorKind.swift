@@ -78,6 +78,12 @@ public struct Identification: Sendable {
         try self.init(ofNumber: descriptor.number)
     }
 
+    /// For who has just made it, and sealed it so.
+    package init(memfdSealed seals: MemFD.Seals) {
+        kind = .memfd
+        self.seals = seals
+    }
+
     init(ofNumber number: CInt) throws(Errno) {
         var seals: MemFD.Seals = []
         kind = try DescriptorKind(ofNumber: number, seals: &seals)

@@ -15,23 +15,31 @@ public struct DescriptorList: ~Copyable, Sendable {
     /// What those are that are still here, as far as somebody has looked: the first, and the others.
     private var found: Identification?
     private var foundBehind: [Identification] = []
-    private let areStrange: Bool
+    private let whose: Whose
+
+    private enum Whose { case own, strangers, lent }
 
     public init() {
-        areStrange = false
+        whose = .own
     }
 
     /// For what came from a peer: what nobody takes is closed with care, see ``Descriptor/closeElsewhere()``.
     init(ofStrangers: Void) {
-        areStrange = true
+        whose = .strangers
+    }
+
+    /// For a message that is sent at once: the kernel duplicates what it passes on, so its owners may keep what they
+    /// ``lend(_:)``, and have to keep it open until then. Nobody can take anything out of this list.
+    package init(lent: Void) {
+        whose = .lent
     }
 
     deinit {
         guard taken < total else { return }
-        if areStrange {
-            _ = closeStrangers()
-        } else {
-            for index in taken..<total { closeOwned(stored(index)) }
+        switch whose {
+        case .own: for index in taken..<total { closeOwned(stored(index)) }
+        case .strangers: _ = closeStrangers()
+        case .lent: break
         }
     }
 
@@ -87,18 +95,30 @@ public struct DescriptorList: ~Copyable, Sendable {
     public var count: Int { total - taken }
     public var isEmpty: Bool { count == 0 }
 
+    /// Adds one that stays its owner's.
+    package mutating func lend(_ descriptor: borrowing Descriptor) {
+        precondition(whose == .lent, "a list that closes what is in it")
+        put(descriptor.number)
+    }
+
     /// Takes ownership of `descriptor`.
     public mutating func append(_ descriptor: consuming Descriptor) {
         append(adopting: descriptor.release())
     }
 
     package mutating func append(adopting number: CInt) {
+        precondition(whose != .lent, "a list of what belongs to others")
+        put(number)
+    }
+
+    private mutating func put(_ number: CInt) {
         if total < 4 { few[total] = number } else { more.append(number) }
         total += 1
     }
 
     /// Hands the first one out, or nil when none is left.
     public mutating func takeFirst() -> Descriptor? {
+        precondition(whose != .lent, "a list of what belongs to others")
         guard taken < total else { return nil }
         defer {
             taken += 1

@@ -12,6 +12,8 @@ public struct MemFDExporter: Exporter {
 
     static let backend = ExporterBackend("memfd", .none) { _ throws(DMABufError) in MemFDExporter() }
 
+    private static let seals: MemFD.Seals = [.shrink, .grow, .seal]
+
     public init() {}
 
     public func export(_ request: BufferRequest) throws(DMABufError) -> DescribedBuffer {
@@ -20,9 +22,10 @@ public struct MemFDExporter: Exporter {
         let memory = try attempting("memfd: make \(description.byteCount) bytes") { () throws(Errno) in
             let memory = try MemFD.create(named: "dmabuf-share", byteCount: description.byteCount)
             // The size is fixed for everyone from here on; writing stays allowed.
-            try MemFD.addSeals(memory, [.shrink, .grow, .seal])
+            try MemFD.addSeals(memory, Self.seals)
             return memory
         }
-        return try DescribedBuffer(description, memory: [DMABuffer(adopting: memory)])
+        let known = Identification(memfdSealed: Self.seals)
+        return try DescribedBuffer(description, memory: [DMABuffer(adopting: memory, identifiedAs: known)])
     }
 }
