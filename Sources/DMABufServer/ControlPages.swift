@@ -11,11 +11,6 @@ import SystemPackage
 /// counter serves all buffers, so whatever a slot is used for next, nobody takes it for what it was used for before. All is
 /// bounded by the pages: what has no room has no word, and its accesses come as messages.
 struct ControlPages {
-    private struct Word {
-        var own: OwnWords
-        var word: UInt32
-    }
-
     private struct Slot {
         var index: UInt32
         var attachments: Int
@@ -25,7 +20,7 @@ struct ControlPages {
         var value: SlotValue
         /// By uid.
         var slots: [UInt32: Slot] = [:]
-        var words: [AttachmentID: Word] = [:]
+        var words = AttachedWords()
     }
 
     private var published: [UInt32: PublishedWords] = [:]
@@ -70,7 +65,7 @@ struct ControlPages {
         _ attachment: AttachmentID, _ buffer: BufferID, to own: OwnWords, of user: UInt32, hasFences: Bool
     ) -> (word: GrantedWord, isNew: Bool)? {
         if let record = buffers[buffer], let word = record.words[attachment], let slot = record.slots[user] {
-            return (GrantedWord(stamp: record.value.stamp, slot: slot.index, word: word.word), false)
+            return (GrantedWord(stamp: record.value.stamp, slot: slot.index, word: word), false)
         }
         guard let word = own.take() else { return nil }
         if buffers[buffer] == nil {
@@ -83,7 +78,7 @@ struct ControlPages {
             forget(buffer)
             return nil
         }
-        buffers[buffer]?.words[attachment] = Word(own: own, word: word)
+        buffers[buffer]?.words.add(attachment, own, word)
         attached[attachment] = (buffer, user)
         own.attachments.insert(attachment)
         return (GrantedWord(stamp: buffers[buffer]?.value.stamp ?? 0, slot: slot, word: word), true)
@@ -102,10 +97,7 @@ struct ControlPages {
     /// The attachment is over.
     mutating func remove(_ attachment: AttachmentID) {
         guard let (buffer, user) = attached.removeValue(forKey: attachment) else { return }
-        if let word = buffers[buffer]?.words.removeValue(forKey: attachment) {
-            word.own.attachments.remove(attachment)
-            word.own.giveBack(word.word)
-        }
+        buffers[buffer]?.words.remove(attachment)
         if let slot = buffers[buffer]?.slots[user] {
             buffers[buffer]?.slots[user]?.attachments -= 1
             if slot.attachments == 1 {
@@ -160,11 +152,7 @@ struct ControlPages {
 
     /// Who is inside an access, now that the slot is marked.
     func holders(of id: BufferID) -> [(attachment: AttachmentID, count: UInt32)] {
-        guard let buffer = buffers[id] else { return [] }
-        return buffer.words.compactMap { attachment, word in
-            let count = word.own.count(word.word)
-            return count > 0 ? (attachment, count) : nil
-        }
+        buffers[id]?.words.holders() ?? []
     }
 
     private mutating func store(_ value: SlotValue, _ id: BufferID) {

@@ -7,20 +7,22 @@ import SystemPackage
 
 /// Words of a page, given out and taken back.
 struct WordList {
-    private var next: UInt32
-    private let end: UInt32
+    private let range: Range<UInt32>
+    /// How far from the beginning the first one lies.
+    private let shift: UInt32
+    private var taken: UInt32 = 0
     private var free: [UInt32] = []
 
-    init(_ range: Range<UInt32>) {
-        next = range.lowerBound
-        end = range.upperBound
+    init(_ range: Range<UInt32>, shiftedBy shift: UInt32 = 0) {
+        self.range = range
+        self.shift = shift
     }
 
     mutating func take() -> UInt32? {
         if let word = free.popLast() { return word }
-        guard next < end else { return nil }
-        next += 1
-        return next - 1
+        guard taken < range.count else { return nil }
+        taken += 1
+        return range.lowerBound + (shift + taken - 1) % UInt32(range.count)
     }
 
     mutating func giveBack(_ word: UInt32) { free.append(word) }
@@ -85,16 +87,20 @@ final class PublishedWords {
 /// The page that one client alone writes and the server reads: a count of accesses for each of its attachments.
 final class OwnWords {
     static let byteCount: UInt32 = 4096
+    private static let cacheLine: UInt32 = 64
 
-    private let page: ReadOnlyPage
-    private var words = WordList(0..<byteCount / 8)
+    private let page: HeldPage
+    private var words: WordList
     let published: PublishedWords
     let connection: UInt32
     /// Which attachments have a word.
     var attachments: Set<AttachmentID> = []
 
     init(_ page: consuming ReadOnlyPage, _ published: PublishedWords, connection: UInt32) {
-        self.page = page
+        self.page = HeldPage(page)
+        // The first words of all clients would be in each other's way in a cache, which knows a line by its place in a page.
+        let line = connection % (Self.byteCount / Self.cacheLine)
+        words = WordList(0..<Self.byteCount / 8, shiftedBy: line * Self.cacheLine / 8)
         self.published = published
         self.connection = connection
     }
@@ -107,6 +113,49 @@ final class OwnWords {
     func take() -> UInt32? { words.take() }
     func giveBack(_ word: UInt32) { words.giveBack(word) }
 
-    /// Its client may say what it likes, of itself.
-    func count(_ word: UInt32) -> UInt32 { UInt32(clamping: page.words.loadAcquire64(at: Int(word) * 8)) }
+    /// Where its client counts. It may say what it likes, of itself.
+    func count(at word: UInt32) -> HeldWord { page.word(at: Int(word) * 8) }
+}
+
+/// The words of all who are attached to one buffer, side by side: a move looks at each of them.
+struct AttachedWords {
+    private struct Entry {
+        let attachment: AttachmentID
+        let own: OwnWords
+        let word: UInt32
+        let count: HeldWord
+    }
+
+    private var entries: [Entry] = []
+    private var places: [AttachmentID: Int] = [:]
+
+    subscript(attachment: AttachmentID) -> UInt32? { places[attachment].map { entries[$0].word } }
+
+    mutating func add(_ attachment: AttachmentID, _ own: OwnWords, _ word: UInt32) {
+        places[attachment] = entries.count
+        entries.append(Entry(attachment: attachment, own: own, word: word, count: own.count(at: word)))
+    }
+
+    /// Gives its word back.
+    mutating func remove(_ attachment: AttachmentID) {
+        guard let place = places.removeValue(forKey: attachment) else { return }
+        let entry = entries[place]
+        entry.own.attachments.remove(attachment)
+        entry.own.giveBack(entry.word)
+        let last = entries.removeLast()
+        if last.attachment == attachment { return }
+        entries[place] = last
+        places[last.attachment] = place
+    }
+
+    /// Who counts anything.
+    func holders() -> [(attachment: AttachmentID, count: UInt32)] {
+        var holders: [(attachment: AttachmentID, count: UInt32)] = []
+        let entries = self.entries.span
+        for index in entries.indices {
+            let count = entries[index].count.loadAcquire64()
+            if count > 0 { holders.append((entries[index].attachment, UInt32(clamping: count))) }
+        }
+        return holders
+    }
 }

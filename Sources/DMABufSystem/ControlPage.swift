@@ -127,6 +127,31 @@ public struct ReadOnlyPage: ~Copyable, Sendable {
     public static var ofPeer: MemFD.Seals { [.shrink, .grow] }
 }
 
+/// A page that another process writes, and that stays mapped for as long as anyone holds it or one of its words.
+public final class HeldPage: Sendable {
+    private let page: ReadOnlyPage
+
+    public init(_ page: consuming ReadOnlyPage) { self.page = page }
+
+    public func word(at offset: Int) -> HeldWord {
+        unsafe HeldWord(self, UnsafePointer(page.words.address(offset, 8).assumingMemoryBound(to: UInt64.self)))
+    }
+}
+
+/// One word of it, found already.
+@safe
+public struct HeldWord: @unchecked Sendable {
+    private let page: HeldPage
+    private let address: UnsafePointer<UInt64>
+
+    fileprivate init(_ page: HeldPage, _ address: UnsafePointer<UInt64>) {
+        self.page = page
+        unsafe self.address = unsafe address
+    }
+
+    public func loadAcquire64() -> UInt64 { unsafe dmabuf_load_acquire_64(address) }
+}
+
 /// The words of a page; the mapping ends with the value, and no child inherits it.
 @safe
 public struct PageWords: ~Copyable, @unchecked Sendable {
