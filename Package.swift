@@ -87,7 +87,9 @@ let package = Package(
         .executableTarget(
             name: "dmabuf-simulate", dependencies: ["DMABufSimulator", "DMABufSystem", arguments, system],
             swiftSettings: strict),
-        .executableTarget(name: "dmabuf-bench", dependencies: ["DMABufModel"], swiftSettings: strict),
+        .executableTarget(
+            name: "dmabuf-bench", dependencies: ["DMABuf", "DMABufClient", "DMABufModel", "DMABufSystem"],
+            swiftSettings: strict),
 
         // Tests, one target per module of the same name.
         .target(

@@ -1,13 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What the rules cost. A tab-separated row per figure (`id ours_ns c_ns ratio control`; the rules have no twin in C), and
-/// then a table for people.
+/// then a table for people. With arguments, one end of a connection that others measure: see ``PassingEnd``.
+///
+///     dmabuf-bench
+///     dmabuf-bench offer|take SOCKET BYTES
+///     dmabuf-bench offer|take SOCKET batch
 @main
 struct Bench {
     static let sizes = [100, 1_000, 10_000]
     static let clients = 1_000
 
-    static func main() {
+    static func main() throws {
+        let arguments = CommandLine.arguments
+        guard arguments.count == 4, let socket = Int(arguments[2]) else { return measureRules() }
+        var end = try PassingEnd(socket: socket)
+        switch (arguments[1], UInt64(arguments[3])) {
+        case ("offer", let byteCount?): try end.offerFresh(byteCount: byteCount)
+        case ("offer", nil): try end.offerMany()
+        case (_, .some): try end.takeAndRead()
+        case (_, nil): try end.takeAndDrop()
+        }
+    }
+
+    private static func measureRules() {
         let figures = sizes.map { Workload(buffers: $0, clients: clients).figure() }
         for figure in figures {
             print("registry.request.\(figure.buffers)-buffers\t\(rounded(figure.nanoseconds))\t-\t-\t-")

@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+enum { REGISTRY = 1, PAGES = 2 };
+
 static struct message out, in;
 
 void fail(const char *format, ...) {
@@ -41,8 +43,14 @@ static void await_answer(struct connection *connection) {
     while (in.header.serial != connection->serial);
 }
 
+/* Who has pages is answered with a word. */
+static bool is_answer(uint16_t expected) {
+    uint16_t with_word = expected == ATTACHED ? ATTACHED_WITH_WORD : expected == MAPPED ? MAPPED_WITH_WORD : expected;
+    return in.header.opcode == expected || in.header.opcode == with_word;
+}
+
 static void check_answer(uint16_t expected) {
-    if (in.header.opcode != expected)
+    if (!is_answer(expected))
         fail("answer 0x%04x (rule %u) in place of 0x%04x", in.header.opcode, get32(&in, HEADER) & 0xffff, expected);
 }
 
@@ -62,7 +70,7 @@ uint16_t next_notice(struct connection *connection) {
 
 // MARK: Joining
 
-bool try_join(const char *path, struct connection *connection) {
+static bool join_as(const char *path, struct connection *connection, uint64_t features) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     int s = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -76,19 +84,28 @@ bool try_join(const char *path, struct connection *connection) {
     start(connection, HELLO);
     put32(&out, MAGIC);
     put32(&out, 1);
-    put64(&out, 1);
+    put64(&out, features);
     send_it(connection);
     receive(connection, "hello");
     start(connection, JOIN);
     put_zeros(&out, 16);
     send_it(connection);
-    receive_answer(connection, JOINED);
+    receive_answer(connection, features & PAGES ? JOINED_WITH_PAGES : JOINED);
+    close_all();
     return true;
 }
+
+bool try_join(const char *path, struct connection *connection) { return join_as(path, connection, REGISTRY); }
 
 struct connection join_at(const char *path) {
     struct connection connection;
     if (!try_join(path, &connection)) fail("nobody serves at %s", path);
+    return connection;
+}
+
+struct connection join_with_pages_at(const char *path) {
+    struct connection connection;
+    if (!join_as(path, &connection, REGISTRY | PAGES)) fail("nobody serves at %s", path);
     return connection;
 }
 
@@ -103,18 +120,22 @@ int make_memory(void) {
     return memory;
 }
 
+static void put_memory(int memory) {
+    put(&out, (uint8_t[]){1, 2, 1, 0}, 4);  // bytes, on a memfd; one of it, no planes
+    put_zeros(&out, 20);
+    put64(&out, 4096);
+    out.descriptors[0] = memory;
+    out.descriptor_count = 1;
+}
+
 bool try_register(struct connection *connection, int memory, enum kept kept, const char *name, struct id *buffer) {
     uint8_t name_length = (uint8_t)strlen(name);
     start(connection, REGISTER);
     put8(&out, (uint8_t)kept);
     put8(&out, name_length);
     put_zeros(&out, 6);
-    put(&out, (uint8_t[]){1, 2, 1, 0}, 4);  // bytes, on a memfd; one of it, no planes
-    put_zeros(&out, 20);
-    put64(&out, 4096);
+    put_memory(memory);
     put(&out, name, name_length);
-    out.descriptors[0] = memory;
-    out.descriptor_count = 1;
     send_it(connection);
     await_answer(connection);
     if (in.header.opcode == RULED_OUT && (get32(&in, HEADER) & 0xffff) == OVER_QUOTA) return false;
@@ -170,4 +191,48 @@ void send_map(struct connection *connection, uint64_t attachment) {
     start(connection, MAP);
     put64(&out, attachment);
     send_it(connection);
+}
+
+// MARK: Moves
+
+static void put_generation(struct id buffer, uint64_t generation) {
+    put(&out, &buffer, sizeof buffer);
+    put64(&out, generation);
+}
+
+void begin_access(struct connection *connection, uint64_t attachment, uint64_t generation) {
+    start(connection, BEGIN_ACCESS);
+    put64(&out, attachment);
+    put64(&out, generation);
+    put8(&out, 1);  // to read
+    put_zeros(&out, 7);
+    send_it(connection);
+    receive_answer(connection, DONE);
+}
+
+void begin_move(struct connection *connection, struct id buffer, uint64_t generation) {
+    start(connection, BEGIN_MOVE);
+    put_generation(buffer, generation);
+    put_zeros(&out, 16);  // no token
+    put64(&out, UINT64_C(5000000000));
+    put_zeros(&out, 16);  // no lock; late holders abort it; the mover copies
+    send_it(connection);
+    receive_answer(connection, MOVE_BEGUN);
+}
+
+void send_acknowledge(struct connection *connection, uint64_t attachment, uint64_t generation) {
+    start(connection, ACKNOWLEDGE);
+    put64(&out, attachment);
+    put64(&out, generation);
+    put_zeros(&out, 8);  // no fence
+    send_it(connection);
+}
+
+void commit_move(struct connection *connection, struct id buffer, uint64_t generation, int memory) {
+    start(connection, COMMIT_MOVE);
+    put_generation(buffer, generation);
+    put_zeros(&out, 8);  // no fence
+    put_memory(memory);
+    send_it(connection);
+    receive_answer(connection, DONE);
 }

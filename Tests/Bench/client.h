@@ -26,6 +26,8 @@ _Noreturn void fail(const char *format, ...) __attribute__((format(printf, 1, 2)
 /* False if nobody listens at `path`. Otherwise it has joined afterwards. */
 bool try_join(const char *path, struct connection *connection);
 struct connection join_at(const char *path);
+/* It has control pages, and is not told of moves that do not concern it. Nothing is ever written on them: it asks. */
+struct connection join_with_pages_at(const char *path);
 void leave(struct connection *connection);
 
 /* A memfd of a page, sealed. */
@@ -40,6 +42,14 @@ void withdraw(struct connection *connection, struct id buffer);
 /* The descriptor is the caller's. */
 uint64_t attach_named(struct connection *connection, const char *name, int *memory);
 void detach(struct connection *connection, uint64_t attachment);
+
+/* A move by its owner, and who is inside an access meanwhile. */
+void begin_access(struct connection *connection, uint64_t attachment, uint64_t generation);
+void begin_move(struct connection *connection, struct id buffer, uint64_t generation);
+/* Without its answer. */
+void send_acknowledge(struct connection *connection, uint64_t attachment, uint64_t generation);
+/* `memory` stays the caller's. */
+void commit_move(struct connection *connection, struct id buffer, uint64_t generation, int memory);
 
 /* The next notice's opcode. */
 uint16_t next_notice(struct connection *connection);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- *     measure rows DAEMON TWIN [ID]   a row for each figure, or for those whose id begins so:
- *                                     id ours_ns c_ns ratio control
- *     measure ask SOCKET WHAT COUNT   asks one thing so many times, for whoever counts system calls
+ *     measure rows DAEMON TWIN BENCH [ID]   a row for each figure, or for those whose id begins so:
+ *                                           id ours_ns c_ns ratio control
+ *     measure ask SOCKET WHAT COUNT         asks one thing so many times, for whoever counts system calls
+ *     measure pass BENCH|c BYTES BLOCKS     passes buffers so many times a hundred, likewise; 0 bytes: a batch
  *
  * The figures are ratios. One machine's nanoseconds say little, and a minute later say something else; so the daemon,
  * its twin in C and a second twin do the same for the same client in turns, block by block, all on one CPU, and the
@@ -10,20 +11,20 @@
  * as that one is near 1.
  */
 #define _GNU_SOURCE
+#include "moves.h"
+#include "passing.h"
 #include "servers.h"
+#include "turns.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { NAMES = 1000, CLIENTS = 1000, BUFFERS = 10000, BLOCK = 100, TURNS = 66, LIVES = 10, STARTS = 18 };
-enum { OURS, TWIN, CONTROL, SUBJECTS };
 
 /* A daemon and what this program holds at it. */
 struct subject {
@@ -34,15 +35,8 @@ struct subject {
     uint64_t *attachments;
 };
 
-static const char *wanted = "";
 static int memory;  // what is registered where its content does not matter
 static volatile uint8_t seen;
-
-static uint64_t now(void) {
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
-}
 
 static const char *name_of(unsigned number) {
     static char name[32];
@@ -52,10 +46,8 @@ static const char *name_of(unsigned number) {
 
 // MARK: Blocks
 
-/* Does a block of operations and says how long one took. */
-typedef double (*block)(struct subject *);
-
-static double attach_block(struct subject *s) {
+static double attach_block(void *subject) {
+    struct subject *s = subject;
     static unsigned next;
     uint64_t start = now();
     for (int i = 0; i < BLOCK; i++) {
@@ -71,21 +63,24 @@ static double attach_block(struct subject *s) {
     return (double)(now() - start) / BLOCK;
 }
 
-static double register_block(struct subject *s) {
+static double register_block(void *subject) {
+    struct subject *s = subject;
     uint64_t start = now();
     for (int i = 0; i < BLOCK; i++) withdraw(&s->client, register_buffer(&s->client, memory, BY_ATTACHMENT, "new"));
     return (double)(now() - start) / BLOCK;
 }
 
 /* One request of each of the crowd; what the daemon's CPU did for it. */
-static double lookup_block(struct subject *s) {
+static double lookup_block(void *subject) {
+    struct subject *s = subject;
     uint64_t start = cpu_time(&s->server);
     for (unsigned i = 0; i < CLIENTS; i++) send_lookup(&s->crowd[i], name_of(i % NAMES));
     for (unsigned i = 0; i < CLIENTS; i++) receive_answer(&s->crowd[i], FOUND);
     return (double)(cpu_time(&s->server) - start) / CLIENTS;
 }
 
-static double map_block(struct subject *s) {
+static double map_block(void *subject) {
+    struct subject *s = subject;
     uint64_t start = cpu_time(&s->server);
     for (unsigned i = 0; i < CLIENTS; i++) send_map(&s->crowd[i], s->attachments[i]);
     for (unsigned i = 0; i < CLIENTS; i++) close(receive_answer(&s->crowd[i], MAPPED));
@@ -120,57 +115,21 @@ static double death(struct subject *s) {
     return (double)(end - start);
 }
 
-static int compare(const void *left, const void *right) {
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-static double quantile(double *values, size_t count, double part) {
-    qsort(values, count, sizeof *values, compare);
-    return values[(size_t)((double)(count - 1) * part)];
-}
-
-static double median(double *values, size_t count) { return quantile(values, count, 0.5); }
-
-static double death_block(struct subject *s) {
+static double death_block(void *subject) {
+    struct subject *s = subject;
     double times[LIVES];
     for (int i = 0; i < LIVES; i++) times[i] = death(s);
     return median(times, LIVES);
 }
 
 /* From the start of the program to the answer to a join. */
-static double start_block(struct subject *s) {
+static double start_block(void *subject) {
+    struct subject *s = subject;
     uint64_t start = now();
     struct server server = start_server(s->command);
     uint64_t end = now();
     stop_server(&server);
     return (double)(end - start);
-}
-
-static void print_row(const char *id, double ours, double twin, double ratio, double control) {
-    printf("%s\t%.0f\t%.0f\t%.3f\t", id, ours, twin, ratio);
-    if (control > 0) printf("%.3f\n", control);
-    else printf("-\n");
-    fflush(stdout);
-}
-
-/* Everyone in turn, each order as often as any other. */
-static void interleave(const char *id, struct subject *subjects, block block, int turns) {
-    static const int orders[6][SUBJECTS] = {{0, 1, 2}, {2, 1, 0}, {1, 2, 0}, {0, 2, 1}, {2, 0, 1}, {1, 0, 2}};
-    if (strncmp(id, wanted, strlen(wanted)) != 0) return;
-    double times[SUBJECTS][turns], ratios[turns], controls[turns];
-    for (int i = 0; i < SUBJECTS; i++) block(&subjects[i]);  // warm
-    for (int turn = 0; turn < turns; turn++) {
-        for (int i = 0; i < SUBJECTS; i++) {
-            int who = orders[turn % 6][i];
-            times[who][turn] = block(&subjects[who]);
-        }
-        ratios[turn] = times[OURS][turn] / times[TWIN][turn];
-        controls[turn] = times[CONTROL][turn] / times[TWIN][turn];
-    }
-    size_t count = (size_t)turns;
-    print_row(id, median(times[OURS], count), median(times[TWIN], count), median(ratios, count),
-              median(controls, count));
 }
 
 // MARK: Crowds
@@ -281,19 +240,20 @@ static void populate(struct subject *s) {
     }
 }
 
-static void rows(struct subject *subjects) {
+static void measure_requests(struct subject *subjects) {
+    void *all[SUBJECTS] = {&subjects[OURS], &subjects[TWIN], &subjects[CONTROL]};
     for (int i = 0; i < SUBJECTS; i++) populate(&subjects[i]);
-    interleave("3-attach", subjects, attach_block, TURNS);
-    interleave("4-register", subjects, register_block, TURNS);
+    interleave("3-attach", all, attach_block, TURNS);
+    interleave("4-register", all, register_block, TURNS);
     for (int i = 0; i < SUBJECTS; i++) gather(&subjects[i]);
-    interleave("5-request-cpu", subjects, lookup_block, TURNS);
+    interleave("5-request-cpu", all, lookup_block, TURNS);
     for (int i = 0; i < SUBJECTS; i++) attach_crowd(&subjects[i]);
-    interleave("5-grant-cpu", subjects, map_block, TURNS);
+    interleave("5-grant-cpu", all, map_block, TURNS);
     for (int i = 0; i < SUBJECTS; i++) disperse(&subjects[i]);
-    interleave("13-death", subjects, death_block, TURNS);
+    interleave("13-death", all, death_block, TURNS);
     for (int i = 0; i < SUBJECTS; i++) stop_server(&subjects[i].server);
     measure_scale(subjects);
-    interleave("start", subjects, start_block, STARTS);
+    interleave("start", all, start_block, STARTS);
 }
 
 /* Says how far it is to whoever counts, and waits for a line. */
@@ -330,21 +290,10 @@ static void ask(const char *socket, const char *what, int count) {
     pause_at("end");
 }
 
-/* The last one that this program may use; what it starts inherits it. */
-static void stay_on_one_cpu(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) fail("affinity");
-    int cpu = CPU_SETSIZE - 1;
-    while (cpu > 0 && !CPU_ISSET(cpu, &set)) cpu--;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    if (sched_setaffinity(0, sizeof set, &set) != 0) fail("affinity");
-}
-
 int main(int count, char **arguments) {
     memory = make_memory();
-    if ((count == 4 || count == 5) && strcmp(arguments[1], "rows") == 0) {
-        if (count == 5) wanted = arguments[4];
+    if ((count == 5 || count == 6) && strcmp(arguments[1], "rows") == 0) {
+        if (count == 6) wanted = arguments[5];
         struct rlimit files;
         getrlimit(RLIMIT_NOFILE, &files);
         files.rlim_cur = files.rlim_max;
@@ -352,11 +301,17 @@ int main(int count, char **arguments) {
         char *ours[] = {arguments[2], "serve", "--socket", NULL}, *twin[] = {arguments[3], NULL};
         struct subject subjects[SUBJECTS] = {{.command = ours}, {.command = twin}, {.command = twin}};
         stay_on_one_cpu();
-        rows(subjects);
+        measure_passing(arguments[4]);
+        measure_requests(subjects);
+        measure_moves(ours);
     } else if (count == 5 && strcmp(arguments[1], "ask") == 0) {
         ask(arguments[2], arguments[3], atoi(arguments[4]));
+    } else if (count == 5 && strcmp(arguments[1], "pass") == 0) {
+        const char *bench = strcmp(arguments[2], "c") == 0 ? NULL : arguments[2];
+        pass_blocks(bench, strtoul(arguments[3], NULL, 10), atoi(arguments[4]));
     } else {
-        fprintf(stderr, "usage: measure rows DAEMON TWIN [ID] | measure ask SOCKET WHAT COUNT\n");
+        fprintf(stderr, "usage: measure rows DAEMON TWIN BENCH [ID] | measure ask SOCKET WHAT COUNT | "
+                        "measure pass BENCH|c BYTES BLOCKS\n");
         return 64;
     }
     return 0;

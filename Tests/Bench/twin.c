@@ -14,6 +14,7 @@
  * without a word.
  */
 #define _GNU_SOURCE
+#include "look.h"
 #include "vault.h"
 #include "wire.h"
 
@@ -36,9 +37,7 @@
 enum { EVENTS = 64, ACCEPTED_AT_ONCE = 64 };
 enum { KEPT_BY_OWNER, KEPT_BY_ATTACHMENT, KEPT_BY_REGISTRY };
 enum { NO_SUCH_BUFFER = 10, NO_SUCH_ATTACHMENT = 11, NAME_TAKEN = 16 };
-enum { A_DMABUF = 1, A_MEMFD = 2 };
 #define ENDED (UINT64_C(1) << 63)  // in an event's token: of the client's process, not of its socket
-enum { TMPFS = 0x01021994, DMA_BUF_FILESYSTEM = 0x444d4142 };
 
 struct id {
     uint64_t high, low;
@@ -186,43 +185,12 @@ static void tell(struct attachment *attachment, uint16_t opcode) {
 
 // MARK: Descriptors
 
-static bool has_exporter(int fd) {
-    char path[64], info[4096];
-    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) return false;
-    ssize_t size = read(file, info, sizeof info - 1);
-    close(file);
-    if (size <= 0) return false;
-    info[size] = 0;
-    char *exporter = strstr(info, "\nexp_name:"), *name = strstr(info, "\nname:");
-    return exporter != NULL && (name == NULL || exporter < name);
-}
-
-// What it is, without calling anything on the file before the kernel has said that the file is its own.
-static int identify(int fd, int *seals) {
-    char path[64], link[512];
-    struct statfs filesystem;
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(path, link, sizeof link);
-    if (length > 8 && memcmp(link, "/dmabuf:", 8) == 0) {
-        bool is = has_exporter(fd) && fstatfs(fd, &filesystem) == 0 && filesystem.f_type == DMA_BUF_FILESYSTEM;
-        return is ? A_DMABUF : 0;
-    }
-    if (length < 7 || memcmp(link, "/memfd:", 7) != 0 || (*seals = fcntl(fd, F_GET_SEALS)) < 0) return 0;
-    return fstatfs(fd, &filesystem) == 0 && filesystem.f_type == TMPFS ? A_MEMFD : 0;
-}
-
 static bool admit(int fd, int backing, uint64_t described, struct buffer *buffer) {
-    int seals = F_SEAL_SHRINK;
-    if (identify(fd, &seals) != backing || (seals & F_SEAL_SHRINK) == 0) return false;
-    struct stat status;
-    if (fstat(fd, &status) != 0) return false;
-    buffer->inode = status.st_ino;
-    buffer->size = backing == A_MEMFD ? (uint64_t)status.st_size : (uint64_t)lseek(fd, 0, SEEK_END);
-    bool is_open_to_write = (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDWR;
-    bool is_writable = is_open_to_write && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) == 0;
-    return is_writable && described > 0 && described <= INT64_MAX && described <= buffer->size;
+    struct looked memory;
+    if (!look_at_memory(fd, &memory) || (int)memory.kind != backing) return false;
+    buffer->inode = memory.inode;
+    buffer->size = memory.size;
+    return memory.is_writable && described > 0 && described <= INT64_MAX && described <= buffer->size;
 }
 
 // MARK: Lifetime

@@ -11,13 +11,16 @@
 #include <sys/socket.h>
 
 enum {
-    HELLO = 0x0001, JOIN = 0x0100, REGISTER = 0x0110, WITHDRAW = 0x0111, LOOKUP = 0x0122, ATTACH = 0x0140,
-    ATTACH_NAMED = 0x0141, MAP = 0x0142, DETACH = 0x0143,
+    HELLO = 0x0001, OFFER = 0x0010, ACCEPTED = 0x8010, JOIN = 0x0100, REGISTER = 0x0110, WITHDRAW = 0x0111, LOOKUP = 0x0122, ATTACH = 0x0140,
+    ATTACH_NAMED = 0x0141, MAP = 0x0142, DETACH = 0x0143, BEGIN_ACCESS = 0x0147,
+    BEGIN_MOVE = 0x0150, ACKNOWLEDGE = 0x0151, COMMIT_MOVE = 0x0153,
     JOINED = 0x8100, DONE = 0x8101, RULED_OUT = 0x8102, REFUSED = 0x8011, REGISTERED = 0x8110, FOUND = 0x8122,
-    ATTACHED = 0x8140, MAPPED = 0x8142,
-    ATTACHMENT_ENDED = 0x4110, OWNER_GONE = 0x4111, WITHDRAWN = 0x4112,
+    ATTACHED = 0x8140, MAPPED = 0x8142, MOVE_BEGUN = 0x8150,
+    JOINED_WITH_PAGES = 0x8103, ATTACHED_WITH_WORD = 0x8149, MAPPED_WITH_WORD = 0x814a,
+    ATTACHMENT_ENDED = 0x4110, OWNER_GONE = 0x4111, WITHDRAWN = 0x4112, INVALIDATE = 0x4150, MOVED = 0x4152,
+    READY_TO_COPY = 0x4154, MOVE_ENDED = 0x4155,
 };
-enum { MESSAGE_LIMIT = 16384, HEADER = 16, MEMORIES = 32, TERMS = 32, MAGIC = 0x53424d44, NO_UID = -1 };
+enum { MESSAGE_LIMIT = 16384, DESCRIPTOR_LIMIT = 20, HEADER = 16, MEMORIES = 32, TERMS = 32, MAGIC = 0x53424d44, NO_UID = -1 };
 enum { OVER_QUOTA = 80 };
 
 struct header {
@@ -33,7 +36,7 @@ struct message {
         uint8_t bytes[MESSAGE_LIMIT];
     };
     size_t size;
-    int descriptors[4], descriptor_count;
+    int descriptors[DESCRIPTOR_LIMIT], descriptor_count;
 };
 
 static inline void begin(struct message *m, uint16_t opcode, uint64_t serial) {
@@ -70,7 +73,7 @@ static inline uint64_t get64(const struct message *m, size_t offset) {
 
 union control {
     struct cmsghdr header;
-    char space[CMSG_SPACE(5 * sizeof(int))];
+    char space[CMSG_SPACE(DESCRIPTOR_LIMIT * sizeof(int))];
 };
 
 /* -1 with errno as sendmsg has it. */
@@ -95,13 +98,13 @@ static inline int receive_message(int socket, struct message *m, int flags) {
     struct iovec part = {m->bytes, sizeof m->bytes};
     union control control;
     struct msghdr h = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space,
-                       .msg_controllen = CMSG_LEN(5 * sizeof(int))};
+                       .msg_controllen = CMSG_LEN(DESCRIPTOR_LIMIT * sizeof(int))};
     ssize_t size = recvmsg(socket, &h, flags | MSG_CMSG_CLOEXEC);
     m->descriptor_count = 0;
     if (size <= 0) return (int)size;
     for (struct cmsghdr *c = CMSG_FIRSTHDR(&h); c != NULL; c = CMSG_NXTHDR(&h, c)) {
         int count = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-        for (int i = 0; i < count && m->descriptor_count < 4; i++)
+        for (int i = 0; i < count && m->descriptor_count < DESCRIPTOR_LIMIT; i++)
             memcpy(&m->descriptors[m->descriptor_count++], CMSG_DATA(c) + sizeof(int) * (size_t)i, sizeof(int));
     }
     m->size = (size_t)size;

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import DMABuf
+import DMABufClient
+import DMABufModel
+import DMABufSystem
+
+/// One of two processes that pass buffers without a registry, as any program would with this library. `Tests/Bench/passing.c`
+/// is the same in C, and starts both.
+///
+/// It does a block of operations for each line on its standard input, and then writes a line: the sum of the times at which
+/// they began, or for who takes were over, in nanoseconds of `CLOCK_MONOTONIC`.
+struct PassingEnd: ~Copyable {
+    static let block = 100
+    private var peer: BufferPeer
+
+    /// `socket` is one end of a pair, inherited under that number.
+    init(socket: Int) throws {
+        peer = try BufferPeer(UnixSocket(adopting: .inherited(socket)), until: Self.limit)
+    }
+
+    /// Share to first byte: memory is made and offered.
+    mutating func offerFresh(byteCount: UInt64) throws {
+        let exporter = MemFDExporter()
+        try inBlocks { (end) throws in
+            let begun = Deadline.now().nanoseconds
+            try end.peer.offer(exporter.export(.bytes(byteCount)), for: .read, until: Self.limit)
+            return begun
+        }
+    }
+
+    /// A batch: the same three memories and sixteen fences again and again.
+    mutating func offerMany() throws {
+        let page = MemFDExporter()
+        let memory = try (0..<3).map { _ in try page.export(.bytes(4096)).memory[0] }
+        let layout = ImageLayout(
+            width: 32, height: 32, fourcc: PixelFormat("YU12")!.fourcc, modifier: .linear,
+            planes: (0..<3).map { ImageLayout.Plane(memory: $0, offset: 0, stride: 32) })
+        let description = BufferDescription(sizes: memory.map(\.byteCount), content: .image(layout))
+        let buffer = try DescribedBuffer(description, memory: memory)
+        let fences = try (0..<16).map { _ in PromisedFence(try EventFence().fence, as: .read) }
+        try inBlocks { (end) throws in
+            let begun = Deadline.now().nanoseconds
+            try end.peer.offer(buffer, for: .read, fences: fences, until: Self.limit)
+            return begun
+        }
+    }
+
+    /// Takes, maps, reads a byte.
+    mutating func takeAndRead() throws {
+        try inBlocks { (end) throws in
+            let offer = try end.peer.nextOffer(until: Self.limit)
+            let mapping = try CPUImporter().attach(offer.buffer.memory[0], for: .read).map()
+            let first = try mapping.withReadAccess { Checksum(of: $0.extracting(first: 1)) }
+            precondition(first == Checksum(zeros: 1), "fresh memory is not zeroed")
+            return Deadline.now().nanoseconds
+        }
+    }
+
+    /// Takes and lets go at once.
+    mutating func takeAndDrop() throws {
+        try inBlocks { (end) throws in
+            _ = try end.peer.nextOffer(until: Self.limit)
+            return Deadline.now().nanoseconds
+        }
+    }
+
+    private mutating func inBlocks(_ operation: (inout PassingEnd) throws -> UInt64) throws {
+        while readLine() != nil {
+            var sum: UInt64 = 0
+            for _ in 0..<Self.block { sum &+= try operation(&self) }
+            try StandardStream.output.write("\(sum)\n")
+        }
+    }
+
+    private static var limit: Deadline { .after(.seconds(10)) }
+}
