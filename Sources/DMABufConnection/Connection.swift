@@ -13,6 +13,7 @@ public struct Connection: ~Copyable, Sendable {
     private let socket: UnixSocket
     private var outgoing: [UInt8] = []
     private var incoming = [UInt8](repeating: 0, count: Wire.messageLimit)
+    private var patience = ReceivePatience()
     private var nextSerial: UInt64 = 1
     private var leftBehind: [Envelope] = []
     private static let leftBehindLimit = 8192
@@ -76,7 +77,7 @@ public struct Connection: ~Copyable, Sendable {
     public mutating func receive(until deadline: Deadline) throws(ConnectionError) -> Incoming {
         let received: Received
         do throws(ReceiveError) {
-            received = try socket.receive(into: &incoming, until: deadline)
+            received = try socket.receive(into: &incoming, until: deadline, &patience)
         } catch {
             switch error {
             case .closed: throw .closed

@@ -124,7 +124,6 @@ extension UnixSocket {
     public borrowing func receive(
         into buffer: inout [UInt8], until deadline: Deadline
     ) throws(ReceiveError) -> Received {
-        if let received = try receiveWaiting(into: &buffer, until: deadline) { return received }
         while true {
             if let received = try tryReceive(into: &buffer) { return received }
             do throws(Errno) {
@@ -133,13 +132,17 @@ extension UnixSocket {
         }
     }
 
-    /// One call where there is time: the kernel waits in it. nil if nothing came for a good part of the time, if a signal did, or
-    /// if somebody else has made this socket one that never waits.
-    private borrowing func receiveWaiting(
-        into buffer: inout [UInt8], until deadline: Deadline
-    ) throws(ReceiveError) -> Received? {
-        guard waitsToReceive(until: deadline) else { return nil }
-        return try receive(into: &buffer, descriptorsAtMost: DescriptorList.limit, flags: 0)
+    /// As above, in one call where there is time: the kernel waits in it. `patience` is this socket's, for as long as it lives.
+    public borrowing func receive(
+        into buffer: inout [UInt8], until deadline: Deadline, _ patience: inout ReceivePatience
+    ) throws(ReceiveError) -> Received {
+        if patience.allows(descriptor, until: deadline),
+            let received = try receive(into: &buffer, descriptorsAtMost: DescriptorList.limit, flags: 0)
+        {
+            return received
+        }
+        // Nothing came for a good part of the time, or a signal did, or somebody made this socket one that never waits.
+        return try receive(into: &buffer, until: deadline)
     }
 
     /// As above, and never waits: nil if nothing is there.

@@ -17,7 +17,6 @@ public import SystemPackage
 /// | `peer`                  | `getsockopt(SO_PEERCRED)`             |
 public struct UnixSocket: ~Copyable, Sendable {
     public let descriptor: Descriptor
-    private let patience = ReceivePatience()
 
     /// Takes over a connected socket, such as one this process was started with. `invalidArgument` unless it is a
     /// `SOCK_SEQPACKET` unix socket.
@@ -100,9 +99,6 @@ public struct UnixSocket: ~Copyable, Sendable {
     public borrowing func shutdownReading() {
         _ = Glibc.shutdown(descriptor.number, CInt(SHUT_RD))
     }
-
-    /// Whether a receiving call may wait by itself: there is time enough, and the kernel was told how much.
-    borrowing func waitsToReceive(until deadline: Deadline) -> Bool { patience.fits(descriptor, deadline) }
 
     /// For handing to a child process.
     public consuming func intoDescriptor() -> Descriptor { descriptor }
