@@ -24,15 +24,16 @@ extension V4L2 {
 
 extension V4L2Node {
     /// Hands a buffer to the driver. `memories` are the dma-bufs of an imported one, which the driver attaches and maps; it
-    /// borrows their descriptors. `byteCounts` says how much of each is a frame, where the driver takes frames.
+    /// borrows their descriptors. `byteCounts` says how much of each is a frame, where the driver takes frames. `count` is how
+    /// many memories the format has: of the driver's own no descriptor tells.
     ///
     /// Throws `invalidArgument` for memory that is no dma-buf or too small, `badAddress` for one that the device cannot map.
     /// The corresponding ioctl is `VIDIOC_QBUF`.
     public func queue(
         _ index: Int, _ type: V4L2.BufferType, _ memory: V4L2.Memory, _ memories: borrowing DescriptorList,
-        byteCounts: [Int] = []
+        byteCounts: [Int] = [], count: Int = 1
     ) throws(Errno) {
-        var planes = Planes(memories, byteCounts)
+        var planes = Planes(memories, byteCounts, count: count)
         try exchange(dmabuf_ioctl_v4l2_qbuf, index, type, memory, &planes)
     }
 
@@ -111,8 +112,8 @@ private struct Planes: ~Copyable {
 
     init() {}
 
-    init(_ memories: borrowing DescriptorList, _ byteCounts: [Int]) {
-        count = max(memories.count, 1)
+    init(_ memories: borrowing DescriptorList, _ byteCounts: [Int], count: Int = 1) {
+        self.count = min(max(memories.count, count), V4L2.memoryLimit)
         for index in 0..<min(memories.count, V4L2.memoryLimit) { unsafe all[index].m.fd = memories.number(at: index) }
         for (index, bytes) in byteCounts.prefix(V4L2.memoryLimit).enumerated() { all[index].bytesused = UInt32(bytes) }
     }

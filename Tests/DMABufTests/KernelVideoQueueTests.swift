@@ -312,6 +312,16 @@ struct KernelContiguousVideoTests {
             #expect(try planar.dequeue(until: .soon)?.index == 0)
             #expect(try apart.memory[0].colours() > 1 && apart.memory[1].colours() > 1)
             try planar.end()
+
+            // The device's own memory, likewise.
+            var own = try VideoQueue(node: "video0", .capture)
+            try own.adopt(apart)
+            let lent = try own.exportBuffers(2)
+            #expect(lent.allSatisfy { $0.memory.count == 2 })
+            for index in 0..<2 { try own.queue(index, until: .soon) }
+            #expect(try own.dequeue(until: .soon)?.index == 0)
+            #expect(try lent[0].memory[0].colours() > 1 && lent[0].memory[1].colours() > 1)
+            try own.end()
         }
     }
 

@@ -38,7 +38,11 @@ extension VideoQueue {
         let wish = ImageLayout(
             width: width ?? image.width, height: height ?? image.height, fourcc: wanted.fourcc, modifier: .linear,
             planes: [])
-        try set(wish, strides: [])
+        // In one memory, if the device has it so.
+        let memories = (1...ImageLayout.planeLimit).first {
+            VideoFormat.video(wanted.fourcc, memories: $0).contains(where: node.formats(of: type).contains)
+        }
+        try set(wish, strides: [UInt32](repeating: 0, count: memories ?? 1))
         guard (image.width, image.height, image.fourcc) == (wish.width, wish.height, wish.fourcc) else {
             throw DMABufError(
                 .refused, "\(name) does not take \(wish.words); it would take \(image.words)",
@@ -59,8 +63,9 @@ extension VideoQueue {
         try check(buffer)
     }
 
+    /// `strides` of the first plane in each memory; 0 leaves it to the device.
     private mutating func set(_ image: ImageLayout, strides: [UInt32]) throws(DMABufError) {
-        let memories = max(strides.count, 1)
+        let memories = strides.count
         let codes = VideoFormat.video(image.fourcc, memories: memories)
         let offered = node.formats(of: type)
         guard let code = codes.first(where: offered.contains) else {
@@ -71,7 +76,7 @@ extension VideoQueue {
         }
         let wish = V4L2.Format(
             type, width: image.width, height: image.height, fourcc: code,
-            memories: (0..<memories).map { V4L2.Format.Memory(stride: strides.isEmpty ? 0 : strides[$0]) })
+            memories: strides.map { V4L2.Format.Memory(stride: $0) })
         let (node, name) = (node, name)
         let format = try node.asking(
             "\(name): set its format to \(image.words)",

@@ -53,7 +53,8 @@ extension VideoQueue {
             if memory == .dmaBuf, let imported = slots[index].imported {
                 try node.queue(index, type, memory, imported.descriptors, byteCounts: byteCounts)
             } else {
-                try node.queue(index, type, memory, DescriptorList(), byteCounts: byteCounts)
+                try node.queue(
+                    index, type, memory, DescriptorList(), byteCounts: byteCounts, count: sizes.count)
             }
         } catch {
             throw explain(error, slots[index].imported?.buffer)
