@@ -131,6 +131,19 @@ struct KernelGPUTests {
     func letsGo() throws {
         let source = try ExporterBackend.open("udmabuf").export(.bytes(65536))
         let destination = try ExporterBackend.open("udmabuf").export(.bytes(65536))
+        let gpu = try GPU()
+        do {
+            let (from, to) = (try gpu.attach(source), try gpu.attach(destination))
+            try gpu.copy(from, to: to)?.wait(until: .after(Self.soon))
+        }
+        #expect(try source.memory[0].referenceCount() == 1)
+        do {
+            let (from, to) = (try gpu.attach(source), try gpu.attach(destination))
+            for _ in 0..<3 { try gpu.copy(from, to: to) }
+        }
+        try destination.memory[0].fence(waitingBefore: .write)?.wait(until: .after(Self.soon))
+        gpu.collect()
+        #expect(try destination.memory[0].referenceCount() == 1)
         do {
             let gpu = try GPU()
             let (from, to) = (try gpu.attach(source), try gpu.attach(destination))

@@ -74,7 +74,8 @@ public final class GPU: Sendable {
     /// Has the device begin `command` after `fence`, and holds what it works on until it is done. The fence of the work; nil
     /// if it is done already.
     ///
-    /// A fence that the device cannot wait for, this process waits for, until `deadline`; then nothing has been begun.
+    /// A fence that the device cannot wait for, this process waits for, until `deadline`; then nothing has been begun. After any
+    /// other error work that was begun has ended, unless it hung.
     func submit(
         _ command: VulkanCommand, after fence: Fence?, until deadline: Deadline
     ) throws(DMABufError) -> Fence? {
@@ -85,13 +86,38 @@ public final class GPU: Sendable {
         }
         underWay.withLock { $0.append(work) }
         guard exchangesFences else {
-            try finish(work, until: deadline)
+            // It is under way: what is left of the deadline is no reason to leave it alone with the memory of others.
+            try finish(work, until: max(deadline, .after(Self.patience)))
             return nil
         }
-        return try vulkan("\(name): ask for the fence of its work") { () throws(VulkanFailure) in
-            guard let file = try work.takeSyncFile() else { return nil }
-            return Fence(knownSyncFile: file)
+        do throws(DMABufError) {
+            return try vulkan("\(name): ask for the fence of its work") { () throws(VulkanFailure) in
+                guard let file = try work.takeSyncFile() else { return nil }
+                return Fence(knownSyncFile: file)
+            }
+        } catch {
+            try? finish(work, until: .after(Self.patience))
+            throw error
         }
+    }
+
+    /// Puts the fence of work into reservations. Where that fails, nobody would know of the work: so it is waited for first.
+    func tell(_ done: Fence, _ add: () throws(DMABufError) -> Void) throws(DMABufError) {
+        do throws(DMABufError) { try add() } catch {
+            _ = try? done.wait(until: .after(Self.patience))
+            throw error
+        }
+    }
+
+    /// Lets go of what finished work has worked on. So does the next work, and the end of a ``GPUBuffer``.
+    public func collect() {
+        // Their end may be the end of buffers, which ask for the same.
+        let done = underWay.withLock { works in
+            let done = works.filter { (try? $0.wait(until: .now())) != false }
+            works.removeAll { work in done.contains { $0 === work } }
+            return done
+        }
+        _ = consume done
     }
 
     private func semaphore(of fence: Fence?, until deadline: Deadline) throws(DMABufError) -> VulkanSemaphore? {
@@ -109,7 +135,7 @@ public final class GPU: Sendable {
     }
 
     private func makeRoom(until deadline: Deadline) throws(DMABufError) {
-        underWay.withLock { works in works.removeAll { (try? $0.wait(until: .now())) != false } }
+        collect()
         guard let oldest = underWay.withLock({ $0.count >= Self.workLimit ? $0[0] : nil }) else { return }
         try finish(oldest, until: deadline)
     }

@@ -3,18 +3,27 @@
 import DMABufModel
 import DMABufSystem
 
-/// A buffer that a GPU has taken in, as the image that it is or as plain bytes. Its end detaches, once what the GPU does with
-/// it is done.
-public struct GPUBuffer: Sendable {
+/// A buffer that a GPU has taken in, as the image that it is or as plain bytes. Its end detaches; while the GPU works with it,
+/// the end of another one does, or the next work, or ``GPU/collect()``.
+public final class GPUBuffer: Sendable {
     public let buffer: DescribedBuffer
     /// The GPU's name.
-    public let importer: String
+    public var importer: String { gpu.name }
     let place: Place
+    private let gpu: GPU
 
     enum Place: Sendable {
         case bytes(VulkanBuffer)
         case image(VulkanImage)
     }
+
+    init(_ buffer: DescribedBuffer, at place: Place, of gpu: GPU) {
+        self.buffer = buffer
+        self.place = place
+        self.gpu = gpu
+    }
+
+    deinit { gpu.collect() }
 }
 
 extension GPU {
@@ -27,7 +36,7 @@ extension GPU {
             throw DMABufError(.unsupported, "\(name) takes buffers of one memory, and this has \(buffer.memory.count)")
         }
         guard let image = buffer.description.image, let support = support(for: image) else {
-            return GPUBuffer(buffer: buffer, importer: name, place: .bytes(try attachBytes(memory)))
+            return GPUBuffer(buffer, at: .bytes(try attachBytes(memory)), of: self)
         }
         let planes = image.planes.map { VulkanImage.Plane(offset: $0.offset, stride: UInt64($0.stride)) }
         let shape = VulkanImage.Shape(
@@ -38,7 +47,7 @@ extension GPU {
                 importing: memory.descriptor, byteCount: memory.byteCount, shape, planes: planes,
                 dedicated: support.sharing.dedicatedOnly, device)
         }
-        return GPUBuffer(buffer: buffer, importer: name, place: .image(attached))
+        return GPUBuffer(buffer, at: .image(attached), of: self)
     }
 
     func support(for image: ImageLayout) -> VulkanPhysicalDevice.ImageSupport? {

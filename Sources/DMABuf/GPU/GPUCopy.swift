@@ -23,8 +23,10 @@ extension GPU {
         if let fence, fence.kind != .syncFile { try fence.wait(until: deadline) }
         let done = try submit(command, after: before, until: deadline)
         if let done {
-            for memory in source.buffer.memory { try memory.add(done, as: .read) }
-            for memory in destination.buffer.memory { try memory.add(done, as: .write) }
+            try tell(done) { () throws(DMABufError) in
+                for memory in source.buffer.memory { try memory.add(done, as: .read) }
+                for memory in destination.buffer.memory { try memory.add(done, as: .write) }
+            }
         }
         return done
     }
@@ -37,7 +39,7 @@ extension GPU {
         try VulkanImporter(self).check(memory)
         let before = try memory.fenceIfKnown(waitingBefore: .write)
         let done = try submit(.fill(try attachBytes(memory), with: word), after: before, until: deadline)
-        if let done { try memory.add(done, as: .write) }
+        if let done { try tell(done) { () throws(DMABufError) in try memory.add(done, as: .write) } }
         return done
     }
 
