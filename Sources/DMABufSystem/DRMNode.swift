@@ -28,6 +28,10 @@ public final class DRMNode: Sendable {
     /// How many `GEMBuffer`s stand on each GEM handle. The kernel gives the same handle for every import of the same
     /// buffer and counts no references: one close would pull it from under the others.
     private let references = Mutex<[UInt32: Int]>([:])
+    /// How many ``DRMMaster``s there are of this file, which is master once.
+    let masters = Mutex(0)
+    /// The last flip of each CRTC of which nobody has asked yet: all come out of this one file.
+    let flips = Mutex<[UInt32: FlipEvent]>([:])
 
     /// Opens a node by path or by its name in `/dev/dri`. Being the first to open a card makes us its DRM master, which
     /// would keep a compositor out, so that is given up at once.

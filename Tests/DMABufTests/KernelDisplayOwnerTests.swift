@@ -48,6 +48,19 @@ struct KernelDisplayOwnerTests {
         try Screen(on: importer).restore()
     }
 
+    @Test("a file is the master until the last who needs that has ended")
+    func twice() throws {
+        let node = try DRMNode("card0")
+        let first = try DRMMaster(of: node)
+        do {
+            let second = try DRMMaster(of: node)
+            _ = consume second
+        }
+        #expect(node.isMaster)
+        _ = consume first
+        #expect(!node.isMaster)
+    }
+
     @Test("a lease is as good as the card, until it is taken back")
     func lease() throws {
         let before = try ScreenPicture.take()

@@ -11,7 +11,8 @@ import SystemPackage
 /// before it may still be on the screen, and is kept. Nothing new is shown of a picture that is on the screen already
 /// before it is flipped to again or marked dirty: a driver may show a copy.
 ///
-/// It is the card's DRM master, which one open file can be at a time.
+/// It is the card's DRM master, which one open file can be at a time: several outputs of a card are shown on through one
+/// ``KMSImporter``.
 public struct Screen: ~Copyable {
     let importer: KMSImporter
     let output: Output
@@ -126,10 +127,10 @@ public struct Screen: ~Copyable {
         while true {
             // A device that goes away may leave an event unsaid.
             let soon = min(deadline, .after(.milliseconds(100)))
-            let events = try importer.asking("wait for a flip") { () throws(Errno) in
-                try importer.node.flipEvents(until: soon)
+            let event = try importer.asking("wait for a flip") { () throws(Errno) in
+                try importer.node.flip(of: output.crtc, until: soon)
             }
-            if let event = events.first(where: { $0.token == flip.token }) {
+            if let event, event.token == flip.token {
                 (shown, pending) = (flip.picture, nil)
                 return Flip(time: event.time, sequence: event.sequence)
             }
@@ -149,8 +150,8 @@ public struct Screen: ~Copyable {
 
     // MARK: The end
 
-    /// Shows again what the screen did before, now and not at the end of the scope. A pending flip is waited for by the
-    /// kernel, some seconds at most.
+    /// Shows again what the screen did before, now and not at the end of the scope. The kernel waits for a pending flip, and
+    /// for as long as that waits for its fences.
     public consuming func restore() throws(DMABufError) {
         isTaken = false
         try giveBack()

@@ -2,9 +2,11 @@
 
 import CDRM
 import Glibc
+import Synchronization
 public import SystemPackage
 
-/// The right to set modes and to turn screens, which one open file of a card has at a time. Given up when the value ends.
+/// The right to set modes and to turn screens, which one open file of a card has at a time. Given up when the last value of a
+/// file ends.
 ///
 /// | Swift      | C function                     |
 /// |------------|--------------------------------|
@@ -19,11 +21,19 @@ public struct DRMMaster: ~Copyable, Sendable {
     ///
     /// A lessee has it for what was leased to it, and keeps it at the end.
     public init(of node: DRMNode) throws(Errno) {
-        try nothingOrDRMError(drmSetMaster(node.descriptor.number))
+        try node.masters.withLock { (count) throws(Errno) in
+            try nothingOrDRMError(drmSetMaster(node.descriptor.number))
+            count += 1
+        }
         self.node = node
     }
 
-    deinit { drmDropMaster(node.descriptor.number) }
+    deinit {
+        node.masters.withLock { count in
+            count -= 1
+            if count == 0 { drmDropMaster(node.descriptor.number) }
+        }
+    }
 }
 
 extension DRMNode {

@@ -2,6 +2,7 @@
 
 import CDRM
 import Glibc
+import Synchronization
 public import SystemPackage
 
 /// What a card's file says once a commit or a page flip is on the screen. The corresponding C type is
@@ -17,10 +18,17 @@ public struct FlipEvent: Equatable, Sendable {
 }
 
 extension DRMNode {
-    /// The flips that are over, as soon as there is one; none at `deadline`. One thread at a time.
+    /// The last flip of a CRTC that is over and was not returned yet; nil at `deadline`. Those of others are kept for whoever
+    /// asks. Where several threads ask, one may learn at its deadline what another has read.
     ///
     /// The corresponding C functions are `ppoll` and `read`.
-    public func flipEvents(until deadline: Deadline) throws(Errno) -> [FlipEvent] {
+    public func flip(of crtc: UInt32, until deadline: Deadline) throws(Errno) -> FlipEvent? {
+        if let flip = flips.withLock({ $0.removeValue(forKey: crtc) }) { return flip }
+        for flip in try nextFlips(until: deadline) { flips.withLock { $0[flip.crtc] = flip } }
+        return flips.withLock { $0.removeValue(forKey: crtc) }
+    }
+
+    private func nextFlips(until deadline: Deadline) throws(Errno) -> [FlipEvent] {
         guard try !Poll.wait(descriptor, for: .readable, until: deadline).isEmpty else { return [] }
         // Whole events come, as many as fit.
         var bytes = [UInt8](repeating: 0, count: 1024)
