@@ -35,6 +35,29 @@ struct DeviceWorkTests {
         }
     }
 
+    @Test("work that takes longer than was promised is promised again, and those who wait hear of one end")
+    func renewal() throws {
+        let registry = try RunningRegistry()
+        var owner = try share("source", "destination", on: registry)
+        var worker = try client(registry)
+        var places = try places([("source", .read), ("destination", .write)], &worker)
+        let work = try EventFence()
+        let short = WorkPoint(1, within: .milliseconds(500))
+        try worker.submitWork(on: &places, as: short, until: Self.soon) { _ in work.fence }
+        try worker.renewWork(work.fence, on: places, as: WorkPoint(2, within: .seconds(10)), until: Self.soon)
+        Clock.sleep(.milliseconds(700))
+        let attached = try owner.attach("destination", AttachTerms(.read), until: Self.soon)
+        func status() throws -> FenceStatus? {
+            let answer = try owner.ask(.snapshot(attached.attachment, .write), until: Self.soon)
+            guard case .snapshot(let status, _) = answer else { return nil }
+            return status
+        }
+        #expect(try status() == .pending)
+        try work.signal()
+        #expect(try owner.waitForFences(of: attached, .write, until: Self.soon) == .ok)
+        _ = try registry.stop()
+    }
+
     @Test("readers of what it writes wait for it, and so does who would write over what it reads")
     func promises() throws {
         let registry = try RunningRegistry()

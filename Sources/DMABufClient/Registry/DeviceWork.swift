@@ -57,9 +57,7 @@ extension RegistryConnection {
         on places: inout [WorkPlace], as point: WorkPoint, until deadline: Deadline,
         _ submit: ([DescribedBuffer]) throws(DMABufError) -> Fence?
     ) throws(RegistryError) -> Fence? {
-        var ids: [BufferID] = []
-        // Two attachments may be of one buffer.
-        for place in places where !ids.contains(place.attached.id) { ids.append(place.attached.id) }
+        let ids = Self.buffers(of: places)
         while true {
             for place in places {
                 _ = try waitForPromises(place.attached, .waited(before: place.access), until: deadline)
@@ -77,6 +75,22 @@ extension RegistryConnection {
             // Somebody has promised work between the wait and the lock.
             if isSubmitted { return fence }
         }
+    }
+
+    /// Promises work again that is still under way, at a later point, for who works for longer than the ten seconds that one promise
+    /// may last. Those who wait for it already go on waiting: it is the same fence.
+    public mutating func renewWork(
+        _ fence: Fence, on places: [WorkPlace], as point: WorkPoint, until deadline: Deadline
+    ) throws(RegistryError) {
+        try withLock(on: Self.buffers(of: places), lasting: Self.lockLimit(deadline), until: deadline) {
+            (registry, lock) throws(RegistryError) in
+            for place in places { try registry.promise(fence, on: place, point, lock, until: deadline) }
+        }
+    }
+
+    /// Two attachments may be of one buffer.
+    private static func buffers(of places: [WorkPlace]) -> [BufferID] {
+        places.reduce(into: []) { ids, place in if !ids.contains(place.attached.id) { ids.append(place.attached.id) } }
     }
 
     /// Runs `body` inside an access to each place from `index` on; false if somebody's work is in the way.
@@ -107,18 +121,22 @@ extension RegistryConnection {
     private mutating func promise(
         _ fence: Fence, on places: [WorkPlace], _ point: WorkPoint, _ lock: LockNumber, until deadline: Deadline
     ) throws(RegistryError) {
-        let within = min(Interval(nanoseconds: point.within.clampedNanoseconds), FenceTerms.longestInterval)
         do throws(RegistryError) {
-            for place in places {
-                let terms = FenceTerms(
-                    timeline: point.timeline, point: point.point, usage: place.usage, kind: .of(fence), within: within)
-                try addReserving(fence, to: place.attached.attachment, terms, lock: lock, until: deadline)
-            }
+            for place in places { try promise(fence, on: place, point, lock, until: deadline) }
         } catch {
             // Nobody else knows that it is under way: so it ends before the accesses do.
             _ = try? fence.wait(until: deadline)
             throw error
         }
+    }
+
+    private mutating func promise(
+        _ fence: Fence, on place: WorkPlace, _ point: WorkPoint, _ lock: LockNumber, until deadline: Deadline
+    ) throws(RegistryError) {
+        let within = min(Interval(nanoseconds: point.within.clampedNanoseconds), FenceTerms.longestInterval)
+        let terms = FenceTerms(
+            timeline: point.timeline, point: point.point, usage: place.usage, kind: .of(fence), within: within)
+        try addReserving(fence, to: place.attached.attachment, terms, lock: lock, until: deadline)
     }
 
     private static func lockLimit(_ deadline: Deadline) -> Duration {

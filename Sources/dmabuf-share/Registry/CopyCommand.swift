@@ -89,23 +89,53 @@ struct CopyCommand: ParsableCommand {
             try buffers[0].checkCopy(into: buffers[1])
             return work.fence
         }
-        try copy(places[0].attached.buffer, into: places[1].attached.buffer, until: deadline)
+        var promise = LongPromise(fence: work.fence, places: places, point: point)
+        try copy(places[0].attached.buffer, into: places[1].attached.buffer, until: deadline) {
+            () throws(RegistryError) in
+            try promise.renew(&registry, until: deadline)
+        }
         try work.signal()
     }
 
     private func copy(
-        _ source: DescribedBuffer, into destination: DescribedBuffer, until deadline: Deadline
-    ) throws(DMABufError) {
+        _ source: DescribedBuffer, into destination: DescribedBuffer, until deadline: Deadline,
+        _ isUnderWay: () throws(RegistryError) -> Void
+    ) throws {
         var progress = Progress("copying", of: source.description.byteCount)
         defer { progress.end() }
+        var failure: RegistryError?
         let isWhole = try source.copyContent(into: destination, until: deadline) { byteCount in
             progress.add(byteCount)
-            return !deadline.hasPassed
+            do throws(RegistryError) { try isUnderWay() } catch { failure = error }
+            return failure == nil && !deadline.hasPassed
         }
+        if let failure { throw failure }
         if isWhole { return }
         throw DMABufError(
             .deadline, "the content could not be copied in time, and the destination has part of it",
             remedy: "allow more time: --within")
+    }
+}
+
+/// The promise of work that may take longer than one promise lasts.
+private struct LongPromise {
+    let fence: Fence
+    let places: [WorkPlace]
+    var point: WorkPoint
+    private var renewal = Deadline.after(Self.pause)
+
+    /// Less than half of what a promise may last.
+    private static let pause = Duration.seconds(4)
+
+    init(fence: Fence, places: [WorkPlace], point: WorkPoint) {
+        (self.fence, self.places, self.point) = (fence, places, point)
+    }
+
+    mutating func renew(_ registry: inout RegistryConnection, until deadline: Deadline) throws(RegistryError) {
+        guard renewal.hasPassed else { return }
+        point.point += 1
+        try registry.renewWork(fence, on: places, as: point, until: deadline)
+        renewal = .after(Self.pause)
     }
 }
 
