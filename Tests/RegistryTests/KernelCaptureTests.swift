@@ -92,6 +92,31 @@ struct KernelCaptureTests {
         }
     }
 
+    @Test("a reader of whom only the kernel knows holds up its own buffer, and not the camera's process")
+    func foreign() throws {
+        let registry = try RunningRegistry()
+        let capture = try registry.start(
+            "capture", "--from", "v4l2:video0", "--share", "cam0", "--exporter", Backends.realExporters[0],
+            "--timeout", "5")
+        try registry.waitForStream()
+        var reader = try RegistryConnection(at: registry.socket, until: .after(.seconds(20)))
+        let attached = try reader.attach("cam0.1", AttachTerms(.read), until: .after(.seconds(20)))
+        let other = try OtherBuffer()
+        let work = try VGEM.attachFence(to: other.gem, write: true)
+        try attached.buffer.memory[0].add(#require(try other.memory.fence(waitingBefore: .write)), as: .read)
+        // Longer than it waits for anybody.
+        Clock.sleep(.seconds(8))
+        let isThere = capture.isThere
+        #expect(isThere)
+        try work.signal()
+        let play = try registry.run("play", "cam0", "--into", "v4l2:video1", "--frames", "8", "--timeout", "60")
+        #expect(play.status == 0, "\(play)")
+        try capture.send(.terminate)
+        let run = try capture.finish()
+        #expect(run.status == 0, "\(run)")
+        _ = try registry.stop()
+    }
+
     @Test("a reader that dies with a frame holds nobody up")
     func reader() throws {
         let registry = try RunningRegistry()

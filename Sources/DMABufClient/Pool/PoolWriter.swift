@@ -73,9 +73,8 @@ public struct PoolWriter: ~Copyable {
     public var next: Int { Int(taken % UInt64(members.count)) }
 
     /// Takes the buffer for the next frame: pins it, and promises a write. Its memory is the present generation's. nil
-    /// while readers have it, while it moves, and while it has the only whole frame: try again later.
-    ///
-    /// What the kernel has under way on it is not waited for here.
+    /// while readers have it, whether the registry knows them or the kernel alone, while it moves, and while it has the only
+    /// whole frame: try again later.
     public mutating func take(
         _ registry: inout RegistryConnection, until deadline: Deadline
     ) throws(RegistryError) -> DescribedBuffer? {
@@ -94,6 +93,10 @@ public struct PoolWriter: ~Copyable {
                 let pinned = try registry.pinPresent(attached, until: deadline)
                 if isFixed, pinned.generation != attached.generation {
                     throw .ruledOut(.stale(current: pinned.generation))
+                }
+                guard try !pinned.isUsedByKernel else {
+                    if !isFixed { try registry.ask(.unpin(pinned.attachment), until: deadline) }
+                    return nil
                 }
                 return (
                     pinned,
@@ -153,6 +156,15 @@ public struct PoolWriter: ~Copyable {
     /// Ends the stream in good order. Readers can still read what they were told of.
     public consuming func end(_ registry: inout RegistryConnection, until deadline: Deadline) throws(RegistryError) {
         for member in members { try registry.ask(.withdraw(member.id), until: deadline) }
+    }
+}
+
+extension AttachedBuffer {
+    /// Whether who writes to it now would have to wait for somebody of whom only the kernel knows.
+    fileprivate var isUsedByKernel: Bool {
+        get throws(RegistryError) {
+            do throws(DMABufError) { return try hasPendingKernelFences(before: .write) } catch { throw .local(error) }
+        }
     }
 }
 

@@ -34,6 +34,14 @@ extension AttachedBuffer {
         return all.sorted { $0.usage < $1.usage }
     }
 
+    /// Whether `access` would have to wait now for what is in the kernel's reservation; false where it cannot tell, as above.
+    func hasPendingKernelFences(before access: DMABufModel.Access) throws(DMABufError) -> Bool {
+        for memory in buffer.memory {
+            if try memory.fenceIfKnown(waitingBefore: access)?.status() == .pending { return true }
+        }
+        return false
+    }
+
     /// Waits for the fences in the kernel's reservation that `access` has to wait for, as they are now; a stand-in has none.
     ///
     /// Returns how they ended, the first failure if there was one. Throws `deadline`, naming who was waited for. The

@@ -14,6 +14,13 @@ struct CaptureStream: ~Copyable {
     private var counter = FrameCounter("captured")
     /// When a frame is overdue.
     private var due: Deadline
+    /// Taken from the pool, and not queued yet: the kernel has work of others on it.
+    private var held: Held?
+
+    private struct Held {
+        let index: Int
+        let buffer: DescribedBuffer
+    }
 
     init(_ queue: consuming VideoQueue, _ pool: consuming PoolWriter, patience: Duration) {
         self.queue = queue
@@ -51,17 +58,25 @@ struct CaptureStream: ~Copyable {
         }
     }
 
-    /// Takes a buffer from the pool and queues it; false if there is none to take.
+    /// Takes a buffer from the pool and queues it; false if there is none to take, or it cannot be queued yet. Nobody is waited
+    /// for here: the frames of all others are in this process's hands.
     private mutating func takeOne(_ registry: inout RegistryConnection) throws -> Bool {
-        let index = pool.next
-        guard let buffer = try pool.take(&registry, until: deadline) else { return false }
-        try queue.queue(index, buffer, until: deadline)
+        if held == nil {
+            let index = pool.next
+            held = try pool.take(&registry, until: deadline).map { Held(index: index, buffer: $0) }
+        }
+        guard let next = held else { return false }
+        do throws(DMABufError) { try queue.queue(next.index, next.buffer, until: .now()) } catch {
+            guard error.code == .deadline else { throw error }
+            return false
+        }
+        held = nil
         return true
     }
 
     /// For a frame. Readers who let go are looked for in between; they say nothing.
     private mutating func wait(unless signals: borrowing SignalFD) throws {
-        guard pool.isUnderWay else {
+        guard queue.queuedCount > 0 else {
             due = deadline
             // All buffers are with readers, and nothing is asked of the device.
             try queue.checkDevice()
