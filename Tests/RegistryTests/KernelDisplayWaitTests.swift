@@ -91,6 +91,52 @@ struct KernelDisplayWaitTests {
         _ = try registry.stop()
     }
 
+    @Test("a stream's writer of whom only the kernel knows is waited for before the screen is, and named")
+    func stream() throws {
+        let before = try ScreenPicture.take()
+        let registry = try RunningRegistry()
+        var producer = try RegistryConnection(at: registry.socket, until: limit)
+        let images = [TestImage(45), TestImage(46), TestImage(47)]
+        let buffers = try images.map { image in
+            let buffer = try ExporterBackend.open("vgem").export(TestImage.request)
+            try image.paint(buffer)
+            return buffer
+        }
+        var pool = try PoolWriter(buffers, named: "cam", fixed: false, in: &producer, until: limit)
+        while try pool.take(&producer, until: limit) != nil {}
+        try pool.publish(&producer, until: limit)
+        pool.finish()
+        try pool.announce(&producer, until: limit)
+        let display = try RunningDisplay(registry, "cam", "--on", "kms:card0", "--within", "1")
+        try waitForScreen(images[0].picture)
+        let other = try OtherBuffer()
+        let work = try VGEM.attachFence(to: other.gem, write: true)
+        try buffers[1].memory[0].add(#require(try other.memory.fence(waitingBefore: .write)), as: .write)
+        pool.finish()
+        try pool.announce(&producer, until: limit)
+        let run = try display.finish()
+        #expect(run.status == 124 && run.errors.contains("vgem"), "\(run)")
+        // Nothing was submitted that the screen's end would have to wait for.
+        #expect(try ScreenPicture.take() == before)
+        try work.signal()
+        _ = try registry.stop()
+    }
+
+    @Test("who takes all the room for fences is not waited for without end")
+    func slots() throws {
+        let registry = try RunningRegistry()
+        var writer = try RegistryConnection(at: registry.socket, until: limit)
+        let attached = try frame(&writer, TestImage(48))
+        do throws(RegistryError) {
+            while true { try writer.ask(.reserve(attached.attachment, slots: 1), until: limit) }
+        } catch {
+            guard case .ruledOut(.noSlots) = error else { throw error }
+        }
+        let run = try registry.run("display", "frame", "--on", "kms:card0", "--within", "0.5")
+        #expect(run.status == 4 && run.errors.contains("room for"), "\(run)")
+        _ = try registry.stop()
+    }
+
     @Test("a frame on its way to the screen is a reader's fence, which ends")
     func reader() throws {
         let registry = try RunningRegistry()

@@ -23,6 +23,8 @@ struct Display: ~Copyable {
     private var nextFrame = Deadline.now()
     private var promises: UInt64 = 0
     private var mayPromise = true
+    /// Why the last read could not be promised, though nobody works on the memory and nothing moves.
+    private var refusal: Refusal?
     private var endNotice: Notice?
 
     /// A frame that is on the screen.
@@ -67,6 +69,7 @@ struct Display: ~Copyable {
             let end = deadline ?? .after(within)
             deadline = end
             if let frame = try show(&registry, until: end) { return frame }
+            if let refusal, end.hasPassed { throw RegistryError.ruledOut(refusal) }
             try screen.checkDevice()
         }
         return nil
@@ -206,10 +209,15 @@ extension Display {
         } catch {
             switch error {
             case .ruledOut(.forbidden): mayPromise = false
-            case .ruledOut: return nil
+            // Its own deadline ends a move.
+            case .ruledOut(.moving), .ruledOut(.settling): return nil
+            case .ruledOut(let rule):
+                refusal = rule
+                return nil
             default: throw error
             }
         }
+        refusal = nil
         return reading
     }
 }

@@ -39,6 +39,7 @@ struct StreamDisplay: ~Copyable {
         while signals.next() == nil {
             try reader.renew(&registry, until: .after(within))
             if let frame = try reader.take(&registry, until: .after(Self.moment)) {
+                guard try isReady(frame, until: .after(within), signals) else { return nil }
                 return try show(frame, &registry)
             }
             try screen.checkDevice()
@@ -50,6 +51,21 @@ struct StreamDisplay: ~Copyable {
             }
         }
         return nil
+    }
+
+    /// Waits for writers of whom only the kernel knows, before the screen has to: what waits inside the kernel can be neither
+    /// called off nor named. False when a signal came.
+    private func isReady(
+        _ frame: PoolReader.Frame, until deadline: Deadline, _ signals: borrowing SignalFD
+    ) throws(DMABufError) -> Bool {
+        while signals.next() == nil {
+            let soon = min(deadline, .after(Self.moment))
+            do throws(DMABufError) {
+                _ = try frame.attached.waitForKernelFences(before: .read, until: soon)
+                return true
+            } catch { if error.code != .deadline || deadline.hasPassed { throw error } }
+        }
+        return false
     }
 
     private mutating func show(
