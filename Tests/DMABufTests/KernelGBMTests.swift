@@ -24,7 +24,7 @@ struct KernelGBMTests {
             try again.withReadAccess { Checksum(of: $0) } == Pattern.checksum(byteCount: Int(made.memory[0].byteCount)))
     }
 
-    @Test("makes what other drivers take")
+    @Test("makes what other drivers take", .requires("vulkan:0", "udmabuf"))
     func taken() throws {
         let made = try ExporterBackend.open("gbm:card0").export(.image(width: 640, height: 480, format: .xrgb8888))
         for name in ["kms:card0", "drm:card0", "drm:card1", "vulkan:0"] {

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// Timelines of virtio-gpu, with fences of vgem's on them.
-@Suite("Timelines", .leavesNoDescriptor, .requires("dumb:card2", "vgem"))
+@Suite("Timelines", .leavesNoDescriptor, .requires("timeline:card2", "vgem"))
 struct KernelTimelineTests {
     private let soon = Duration.milliseconds(30)
 

@@ -46,7 +46,7 @@ struct KernelReservationTests {
 
     @Test(
         "a point of a timeline goes into the registry, and what is to be waited for comes out as one",
-        .requires("dumb:card2"))
+        .requires("timeline:card2"))
     func timelines() throws {
         let registry = try RunningRegistry()
         let deadline = Deadline.after(.seconds(60))

@@ -28,6 +28,7 @@ public enum Machine {
         case "kms": return (try? DRMNode(parts[1]).hasDisplay) == true
         case "v4l2": return (try? V4L2.capabilities("/dev/\(parts[1])")) != nil
         case "gbm": return (try? ExporterBackend.open(name)) != nil
+        case "timeline": return (try? TimelineDevice(node: parts[1])) != nil
         case "vulkan": return (try? ImporterBackend.open(name)) != nil
         case "python3": return (try? Running(["python3", "--version"]).finish())?.status == 0
         case "strace": return (try? Running(["strace", "-V"]).finish())?.status == 0
