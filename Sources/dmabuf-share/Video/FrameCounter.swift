@@ -36,7 +36,9 @@ struct FrameCounter {
 
     /// What the device says of a frame that it is done with.
     mutating func note(_ frame: VideoFrame) {
-        if let lastSequence { dropped += UInt64(frame.sequence &- lastSequence &- 1) }
+        // Some drivers count nothing, and none goes back.
+        let step = frame.sequence &- (lastSequence ?? frame.sequence)
+        if step > 0, step < 1 << 31 { dropped += UInt64(step - 1) }
         lastSequence = frame.sequence
         if frame.isDamaged { damaged += 1 }
     }
