@@ -73,7 +73,9 @@ public struct VulkanExporter: Exporter {
 
     /// A driver promises nothing of what is in new memory.
     private func zeroed(_ memory: DMABuffer) throws(DMABufError) -> DMABuffer {
-        try gpu.fill(memory, with: 0)?.wait(until: .after(.seconds(10)))
+        if case .failed(let error) = try gpu.fill(memory, with: 0)?.wait(until: .after(.seconds(10))) {
+            throw .system("\(gpu.name): zero new memory", error)
+        }
         return memory
     }
 }
