@@ -119,7 +119,7 @@ extension Screen {
             case .noSuchFileOrDirectory:
                 throw DMABufError(
                     .gone, "\(importer.name): \(name) is not this process's any more", cause: error,
-                    remedy: "a lease was taken back: ask for another")
+                    remedy: "if it was leased, the lease was taken back: ask for another")
             case .resourceBusy:
                 throw DMABufError(
                     .failed, "\(importer.name): another commit of \(name) is under way", cause: error,

@@ -58,7 +58,8 @@ struct Output: Sendable {
         }
         throw DMABufError(
             .refused, "\(importer.name): \(connector.name) shows no \(picture.width)x\(picture.height) pixels",
-            remedy: "make the image one of \(sizes.joined(separator: ", "))")
+            remedy: sizes.isEmpty
+                ? "plug a screen in: it has none" : "make the image one of \(sizes.joined(separator: ", "))")
     }
 }
 

@@ -88,7 +88,12 @@ extension KMSImporter {
         }
         return .device(
             "\(name): show \(image.width)x\(image.height) \(format) with a stride of \(strides) bytes", error, node,
-            remedy: error == .invalidArgument
-                ? own.map { "a stride of \($0) bytes is what \(driver) itself chooses" } : nil)
+            remedy: error == .invalidArgument ? remedy(own, image) : nil)
+    }
+
+    private func remedy(_ own: UInt32?, _ image: ImageLayout) -> String? {
+        guard let own else { return nil }
+        if image.planes.first?.stride == own { return "the kernel's log may say what its driver misses: dmesg | tail" }
+        return "a stride of \(own) bytes is what \(driver) itself chooses"
     }
 }
