@@ -6,8 +6,8 @@ public import DMABufSystem
 /// there, so no two have the same and none goes back: one timeline for each buffer, by construction.
 public struct ReleaseTimeline: ~Copyable, Sendable {
     public let buffer: DMABuffer
-    /// To pass to whoever waits; only ``release(after:)`` adds to it.
-    public let timeline: Timeline
+    /// Only ``release(after:)`` adds to it.
+    private let timeline: Timeline
     /// The point of the last use; 0 before the first.
     public private(set) var last: UInt64 = 0
 
@@ -21,6 +21,11 @@ public struct ReleaseTimeline: ~Copyable, Sendable {
         try timeline.add(fence, at: last + 1)
         last += 1
         return last
+    }
+
+    /// For whoever waits for points of it. The caller owns it.
+    public borrowing func duplicateDescriptor() throws(DMABufError) -> Descriptor {
+        try timeline.duplicateDescriptor()
     }
 
     /// Whether every use is over.
