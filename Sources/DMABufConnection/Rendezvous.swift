@@ -9,10 +9,22 @@ public import SystemPackage
 /// moment between `bind` and `listen`, so both are done under a lock on the folder, and only a socket is ever removed.
 public enum Rendezvous {
     /// Connects to the listener at `path`, or listens there for one peer, until `deadline`. Throws `timedOut` then, and
-    /// `fileExists` if something that is no socket lies at `path`, and `interrupted` when a signal arrives at `signals`,
-    /// where it stays; nothing is left at `path` in any case.
+    /// `fileExists` if something that is no socket lies at `path`; nothing is left at `path` in any case.
+    public static func meet(at path: String, until deadline: Deadline) throws(Errno) -> UnixSocket {
+        try meet(at: path, until: deadline) { (listener) throws(Errno) in try listener.accept(until: deadline) }
+    }
+
+    /// As above; `interrupted` when a signal arrives at `signals`, where it stays.
     public static func meet(
         at path: String, until deadline: Deadline, unless signals: borrowing SignalFD
+    ) throws(Errno) -> UnixSocket {
+        try meet(at: path, until: deadline) { (listener) throws(Errno) in
+            try listener.accept(until: deadline, unless: signals)
+        }
+    }
+
+    private static func meet(
+        at path: String, until deadline: Deadline, _ accept: (borrowing UnixListener) throws(Errno) -> UnixSocket
     ) throws(Errno) -> UnixSocket {
         if let socket = try connect(to: path, until: deadline) { return socket }
         let lock = try FolderLock(holding: path, until: deadline)
@@ -25,7 +37,7 @@ public enum Rendezvous {
         }
         let listener = try UnixListener(path)
         lock.unlock()
-        return try listener.accept(until: deadline, unless: signals)
+        return try accept(listener)
     }
 
     /// nil if nobody listens.
