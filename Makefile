@@ -61,7 +61,7 @@ run: release ## build, and show the product doing its job on this machine
 
 .PHONY: test
 test: test-packages fuzz-packages ## all suites on this machine, then the kernel suites in the 6.12 guest
-	@Tests/Tools/suites host failpoints simulate fuzz guest:6.12
+	@Tests/Tools/suites host samples failpoints simulate fuzz guest:6.12
 
 .PHONY: test-kernels
 test-kernels: test-packages ## the kernel suites on 6.1, 6.12 and the newest kernel
@@ -71,7 +71,7 @@ test-kernels: test-packages ## the kernel suites on 6.1, 6.12 and the newest ker
 check: test-packages fuzz-packages ## format, warnings as errors, import fences, then all tests
 	@Tests/Tools/fences
 	@swift format lint --strict -r Sources Tests Package.swift
-	@Tests/Tools/suites host failpoints simulate fuzz guest:6.12
+	@Tests/Tools/suites host samples failpoints simulate fuzz guest:6.12
 
 .PHONY: failpoints
 failpoints: test-packages ## clients, the registry and its vault killed at each step, by a build that can be made to die
