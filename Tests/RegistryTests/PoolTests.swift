@@ -4,6 +4,7 @@ import DMABuf
 import DMABufClient
 import DMABufModel
 import DMABufSystem
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -183,6 +184,67 @@ struct PoolTests {
         #expect(throws: RegistryError.self) {
             _ = try PoolReader("cam", pins: false, in: &client, until: .patient)
         }
+        _ = try registry.stop()
+    }
+}
+
+/// A stream under a registry that is killed: producer and reader are threads, for each has to come back by itself.
+@Suite("Streams of a registry that is killed", .leavesNoDescriptor)
+struct KilledStreamTests {
+    private final class Stream: Sendable {
+        let state = Mutex((isOver: false, read: UInt64(0), problem: String?.none))
+
+        var isOver: Bool { state.withLock { $0.isOver || $0.problem != nil } }
+        var read: UInt64 { state.withLock { $0.read } }
+
+        func run(_ body: (Stream) throws -> Void) {
+            do { try body(self) } catch { state.withLock { $0.problem = $0.problem ?? "\(error)" } }
+        }
+
+        func produce(_ producer: consuming PoolProducer) throws {
+            while !isOver {
+                try producer.write()
+                try producer.renew()
+                Clock.sleep(.milliseconds(1))
+            }
+            try producer.end()
+        }
+
+        func consume(_ consumer: consuming PoolConsumer) throws {
+            var next: UInt64?
+            while !isOver {
+                guard let (index, stamp) = try consumer.read() else {
+                    Clock.sleep(.milliseconds(1))
+                    continue
+                }
+                state.withLock {
+                    if let next, next != stamp { $0.problem = "frame \(stamp) came in place of \(next)" }
+                    $0.read += 1
+                }
+                next = stamp + 1
+                try consumer.letGo(index)
+            }
+        }
+    }
+
+    @Test("it goes on with the next one: no frame is lost, and none comes twice")
+    func goesOn() throws {
+        var registry = try RunningRegistry()
+        let (stream, socket) = (Stream(), registry.socket)
+        let producer = try WorkerThread(named: "producer") {
+            stream.run { try $0.produce(PoolProducer(socket, count: 4)) }
+        }
+        try wait { try registry.run("list", "--json").output.contains("cam.3") }
+        let consumer = try WorkerThread(named: "consumer") { stream.run { try $0.consume(PoolConsumer(socket)) } }
+        for round in 0..<5 {
+            let before = stream.read
+            try wait(within: .seconds(30)) { stream.isOver || stream.read > before + 20 }
+            if round < 4 { try registry.restart(after: .milliseconds(Int.random(in: 0...20))) }
+        }
+        stream.state.withLock { $0.isOver = true }
+        _ = consume producer
+        _ = consume consumer
+        #expect(stream.state.withLock { $0.problem } == nil)
         _ = try registry.stop()
     }
 }

@@ -43,9 +43,15 @@ struct PoolPromise {
         _ point: UInt64, _ registry: inout RegistryConnection, until deadline: Deadline
     ) throws(RegistryError) {
         guard renewal.hasPassed else { return }
-        try registry.withLock(on: [buffer], until: deadline) { (registry, lock) throws(RegistryError) in
-            // Whoever was stopped for so long that its time was over has lost the slot with it: a new one is reserved.
-            try add(point, lock, FenceTerms.longestInterval, &registry, until: deadline)
+        do throws(RegistryError) {
+            try registry.withLock(on: [buffer], until: deadline) { (registry, lock) throws(RegistryError) in
+                // Whoever was stopped for so long that its time was over has lost the slot with it: a new one is reserved.
+                try add(point, lock, FenceTerms.longestInterval, &registry, until: deadline)
+            }
+        } catch {
+            // The next turn does it again.
+            guard case .restarted = error else { throw error }
+            return
         }
         renewal = .after(Self.pause)
     }

@@ -106,6 +106,8 @@ public struct PoolReader: ~Copyable {
                 switch error {
                 // A move holds the lock's grant up.
                 case .ruledOut(.timedOut), .ruledOut(.lockTimedOut): return nil
+                // A promise that nobody knows of ends by itself.
+                case .restarted: return nil
                 case .ruledOut(.stale), .ruledOut(.revoked), .ruledOut(.moving):
                     members[next].attached = try registry.map(
                         attached.attachment, until: .after(registry.answersWithin))
@@ -126,7 +128,8 @@ public struct PoolReader: ~Copyable {
     private mutating func takeWhole(
         _ registry: inout RegistryConnection, until deadline: Deadline
     ) throws(RegistryError) -> Frame? {
-        let (attached, pins, point) = (members[next].attached, pins, point + 1)
+        point += 1
+        let (attached, pins, point) = (members[next].attached, pins, point)
         let found = try registry.withLock(on: [attached.id], until: deadline) {
             (registry, lock) throws(RegistryError) -> Found in
             switch try registry.state(of: attached, .write, until: deadline) {
@@ -142,7 +145,6 @@ public struct PoolReader: ~Copyable {
                 .read, on: present, point: point, lock: lock, &registry, until: deadline)
             return .whole(present, promise)
         }
-        self.point = point
         switch found {
         case .takenBack: break
         case .damaged: next = (next + 1) % members.count

@@ -84,7 +84,8 @@ public struct PoolWriter: ~Copyable {
             guard announced > 1, taken - size < announced - 1 else { return nil }
         }
         let index = next
-        let (attached, point, isFixed) = (members[index].attached, point + 1, isFixed)
+        point += 1
+        let (attached, point, isFixed) = (members[index].attached, point, isFixed)
         let found: (AttachedBuffer, PoolPromise)?
         do throws(RegistryError) {
             found = try registry.withLock(on: [attached.id], until: min(deadline, .after(.milliseconds(500)))) {
@@ -104,11 +105,12 @@ public struct PoolWriter: ~Copyable {
                 )
             }
         } catch {
-            // A move is under way, or a reader is about to take it.
-            guard case .ruledOut(.lockTimedOut) = error else { throw error }
-            return nil
+            switch error {
+            // A move is under way, or a reader is about to take it; or the registry was restarted, and it is all to be done again.
+            case .ruledOut(.lockTimedOut), .restarted: return nil
+            default: throw error
+            }
         }
-        self.point = point
         guard let (pinned, promise) = found else { return nil }
         members[index].attached = pinned
         members[index].promise = promise
