@@ -175,8 +175,8 @@ extension RegistryServer {
         else { return _ = say(.joined(joined), serial, to: client) }
         var joined = joined
         joined.pages = own.pages
-        Envelope(serial: serial, .joined(joined)).encode(into: &outgoing)
-        if (try? client.socket.trySend(outgoing.span, with: files)) == .sent {
+        let count = Envelope(serial: serial, .joined(joined)).encode(into: &outgoing)
+        if (try? client.socket.trySend(outgoing.span.extracting(first: count), with: files)) == .sent {
             client.outbox.hasSentDescriptors()
             client.own = own
         } else {
