@@ -20,6 +20,7 @@ struct ByteWriter: ~Copyable, ~Escapable {
         count += Value.bitWidth / 8
     }
 
+    @inline(__always)
     mutating func writeReserved(_ count: Int) {
         for _ in 0..<count / 8 { write(UInt64(0)) }
         for _ in 0..<count % 8 { write(UInt8(0)) }
