@@ -70,7 +70,7 @@ extension RegistryServer {
 
     /// Before anything is kept of it: so this costs little, however often it is done.
     private mutating func turnAway(_ socket: borrowing UnixSocket, _ text: String) {
-        let count = Envelope(serial: 1, .farewell(Farewell(.unserved, text))).encode(into: &outgoing)
+        let count = Message.farewell(Farewell(.unserved, text)).encode(1, into: &outgoing)
         _ = try? socket.trySend(outgoing.span.extracting(first: count))
     }
 

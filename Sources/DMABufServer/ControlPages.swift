@@ -96,7 +96,8 @@ struct ControlPages {
 
     /// The attachment is over.
     mutating func remove(_ attachment: AttachmentID) {
-        guard let (buffer, user) = attached.removeValue(forKey: attachment) else { return }
+        guard let (buffer, user) = attached[attachment] else { return }
+        attached[attachment] = nil
         buffers[buffer]?.words.remove(attachment)
         if let slot = buffers[buffer]?.slots[user] {
             buffers[buffer]?.slots[user]?.attachments -= 1
@@ -175,7 +176,7 @@ extension RegistryServer {
         else { return _ = say(.joined(joined), serial, to: client) }
         var joined = joined
         joined.pages = own.pages
-        let count = Envelope(serial: serial, .joined(joined)).encode(into: &outgoing)
+        let count = Message.joined(joined).encode(serial, into: &outgoing)
         if (try? client.socket.trySend(outgoing.span.extracting(first: count), with: files)) == .sent {
             client.outbox.hasSentDescriptors()
             client.own = own

@@ -3,22 +3,8 @@
 import DMABufModel
 
 extension Envelope {
-    /// Writes the message to the beginning of `room`, which is ``Wire/messageLimit`` bytes, and returns how many it has.
-    ///
-    /// Traps on a message that no decoder would take, such as a name that is too long: callers check those first.
-    public func encode(into room: inout [UInt8]) -> Int {
-        let opcode = message.opcode
-        precondition(!opcode.isNotice || serial == 0, "a notice with a number")
-        precondition(room.count == Wire.messageLimit, "room for \(room.count) bytes")
-        var writer = ByteWriter(room.mutableSpan)
-        writer.write(opcode.rawValue)
-        writer.write(UInt16(message.descriptorCount))
-        writer.write(UInt32(0))  // size, below
-        writer.write(serial)
-        message.write(to: &writer)
-        writer.patch(size: UInt32(writer.count), at: 4)
-        return writer.count
-    }
+    /// As ``Message/encode(_:into:)``.
+    public func encode(into room: inout [UInt8]) -> Int { message.encode(serial, into: &room) }
 
     public func encoded() -> [UInt8] {
         var room = Wire.roomForMessage
@@ -28,7 +14,24 @@ extension Envelope {
 }
 
 extension Message {
-    fileprivate func write(to writer: inout ByteWriter) {
+    /// Writes the message to the beginning of `room`, which is ``Wire/messageLimit`` bytes, and returns how many it has.
+    ///
+    /// Traps on a message that no decoder would take, such as a name that is too long: callers check those first.
+    public func encode(_ serial: UInt64, into room: inout [UInt8]) -> Int {
+        let opcode = opcode
+        precondition(!opcode.isNotice || serial == 0, "a notice with a number")
+        precondition(room.count == Wire.messageLimit, "room for \(room.count) bytes")
+        var writer = ByteWriter(room.mutableSpan)
+        writer.write(opcode.rawValue)
+        writer.write(UInt16(descriptorCount))
+        writer.write(UInt32(0))  // size, below
+        writer.write(serial)
+        write(to: &writer)
+        writer.patch(size: UInt32(writer.count), at: 4)
+        return writer.count
+    }
+
+    private func write(to writer: inout ByteWriter) {
         switch self {
         case .hello(let hello): writer.write(hello)
         case .farewell(let farewell): writer.write(farewell)
