@@ -213,7 +213,7 @@ extension RegistryServer {
         }
         effects.removeAll()
         registry.handle(request, numbered: number, from: id, at: now, into: &effects)
-        Failpoint.reachDecided(request)
+        Failpoint.reach(.during, request)
         carryOutAll()
         if let marked {
             let isMoving = registry.isMoving(marked)
