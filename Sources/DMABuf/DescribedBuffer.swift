@@ -13,7 +13,7 @@ public struct DescribedBuffer: Sendable {
     /// Throws `invalid` if the description speaks of bytes that are not there.
     public init(_ description: BufferDescription, memory: [DMABuffer]) throws(DMABufError) {
         do throws(DescriptionError) {
-            try description.check(realSizes: memory.map(\.byteCount))
+            try description.check(memoryCount: memory.count) { memory[$0].byteCount }
         } catch {
             throw DMABufError(.invalid, "\(error)")
         }

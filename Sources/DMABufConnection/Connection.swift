@@ -11,8 +11,8 @@ import SystemPackage
 /// peer may meet in good faith are messages of their own (`refused`) and end nothing.
 public struct Connection: ~Copyable, Sendable {
     private let socket: UnixSocket
-    private var outgoing: [UInt8] = []
-    private var incoming = [UInt8](repeating: 0, count: Wire.messageLimit)
+    private var outgoing = Wire.roomForMessage
+    private var incoming = Wire.roomForMessage
     private var patience = ReceivePatience()
     private var nextSerial: UInt64 = 1
     private var leftBehind: [Envelope] = []
@@ -60,9 +60,9 @@ public struct Connection: ~Copyable, Sendable {
         _ envelope: Envelope, with descriptors: borrowing DescriptorList, until deadline: Deadline
     ) throws(ConnectionError) {
         precondition(descriptors.count == envelope.message.descriptorCount, "descriptors do not match the message")
-        envelope.encode(into: &outgoing)
+        let count = envelope.encode(into: &outgoing)
         do throws(Errno) {
-            try socket.send(outgoing, with: descriptors, until: deadline)
+            try socket.send(outgoing.span.extracting(first: count), with: descriptors, until: deadline)
         } catch {
             switch error {
             case .timedOut: throw .deadline
@@ -107,9 +107,9 @@ public struct Connection: ~Copyable, Sendable {
     public mutating func end(_ reason: Farewell.Reason, _ error: ConnectionError) -> ConnectionError {
         let text = Wire.reason("\(error)".escapedForDisplay)
         let farewell = Envelope(serial: nextSerial, .farewell(Farewell(reason, text)))
-        farewell.encode(into: &outgoing)
+        let count = farewell.encode(into: &outgoing)
         // Best effort, without waiting: a peer that does not read must not hold us.
-        try? socket.send(outgoing, with: DescriptorList(), until: .now())
+        try? socket.send(outgoing.span.extracting(first: count), with: DescriptorList(), until: .now())
         socket.shutdown()
         return error
     }

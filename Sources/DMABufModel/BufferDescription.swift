@@ -38,12 +38,15 @@ public struct BufferDescription: Equatable, Sendable {
     ///
     /// `realSizes` are what the kernel says of each descriptor (`lseek(SEEK_END)`), never what the sender says.
     public func check(realSizes: [UInt64]) throws(DescriptionError) {
-        guard sizes.count == realSizes.count else {
-            throw .memoryCount(described: sizes.count, received: realSizes.count)
-        }
+        try check(memoryCount: realSizes.count) { realSizes[$0] }
+    }
+
+    /// As above, of whoever need not make a list for it.
+    public func check(memoryCount: Int, realSize: (Int) -> UInt64) throws(DescriptionError) {
+        guard sizes.count == memoryCount else { throw .memoryCount(described: sizes.count, received: memoryCount) }
         try checkClaim()
-        for (index, (claimed, real)) in zip(sizes, realSizes).enumerated() where claimed > real {
-            throw .largerThanMemory(index: index, described: claimed, real: real)
+        for (index, claimed) in sizes.enumerated() where claimed > realSize(index) {
+            throw .largerThanMemory(index: index, described: claimed, real: realSize(index))
         }
     }
 

@@ -70,8 +70,8 @@ extension RegistryServer {
 
     /// Before anything is kept of it: so this costs little, however often it is done.
     private mutating func turnAway(_ socket: borrowing UnixSocket, _ text: String) {
-        Envelope(serial: 1, .farewell(Farewell(.unserved, text))).encode(into: &outgoing)
-        _ = try? socket.trySend(outgoing.span)
+        let count = Message.farewell(Farewell(.unserved, text)).encode(1, into: &outgoing)
+        _ = try? socket.trySend(outgoing.span.extracting(first: count))
     }
 
     /// Those whose time to say hello and join is over.

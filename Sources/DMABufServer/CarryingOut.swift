@@ -9,11 +9,12 @@ import DMABufWire
 extension RegistryServer {
     mutating func carryOutAll() {
         survive()
-        while let effect = effects.takeNext() { carryOut(effect) }
+        while !effects.isEmpty { carryOut(effects.takeNext()) }
     }
 
     /// What came to light goes back into the rules, until nothing is left.
     mutating func observe() {
+        guard !observations.isEmpty else { return }
         var next = 0
         while next < observations.count {
             let observation = observations[next]
@@ -33,7 +34,7 @@ extension RegistryServer {
     }
 
     private mutating func carryOut(_ effect: consuming Effect) {
-        switch effect {
+        switch consume effect {
         case .answer(let client, let number, let answer): reply(answer, number, to: client)
         case .notify(let client, let notice): tell(notice, to: client)
         case .passDescriptor(let buffer, let generation, _, _):
@@ -70,17 +71,17 @@ extension RegistryServer {
         if arriving.client?.id == id, number == arriving.number { keepArrived(answer) }
         if holdsBack(answer, number, to: id) { return }
         guard let client = find(id) else { return }
-        switch answer {
+        switch consume answer {
         case .attached(let attachment, _, let fences): grant(attachment, fences, isMapped: false, number, client)
         case .mapped(let attachment, _, let fences): grant(attachment, fences, isMapped: true, number, client)
         case .inspected(let inspection):
             let key = GenerationKey(buffer: inspection.listing.buffer, generation: inspection.listing.generation)
             guard let entry = memories[key] else { return }
             say(.inspected(InspectedBuffer(inspection, entry.memories)), number.rawValue, to: client)
-        case .refused:
+        case .refused(let refusal):
             counters.refusals += 1
-            say(.answer(answer), number.rawValue, to: client)
-        default: say(.answer(answer), number.rawValue, to: client)
+            say(.answer(.refused(refusal)), number.rawValue, to: client)
+        case let other: say(.answer(consume other), number.rawValue, to: client)
         }
     }
 

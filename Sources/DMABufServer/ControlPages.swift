@@ -96,7 +96,8 @@ struct ControlPages {
 
     /// The attachment is over.
     mutating func remove(_ attachment: AttachmentID) {
-        guard let (buffer, user) = attached.removeValue(forKey: attachment) else { return }
+        guard let (buffer, user) = attached[attachment] else { return }
+        attached[attachment] = nil
         buffers[buffer]?.words.remove(attachment)
         if let slot = buffers[buffer]?.slots[user] {
             buffers[buffer]?.slots[user]?.attachments -= 1
@@ -175,8 +176,8 @@ extension RegistryServer {
         else { return _ = say(.joined(joined), serial, to: client) }
         var joined = joined
         joined.pages = own.pages
-        Envelope(serial: serial, .joined(joined)).encode(into: &outgoing)
-        if (try? client.socket.trySend(outgoing.span, with: files)) == .sent {
+        let count = Message.joined(joined).encode(serial, into: &outgoing)
+        if (try? client.socket.trySend(outgoing.span.extracting(first: count), with: files)) == .sent {
             client.outbox.hasSentDescriptors()
             client.own = own
         } else {
@@ -212,7 +213,7 @@ extension RegistryServer {
         }
         effects.removeAll()
         registry.handle(request, numbered: number, from: id, at: now, into: &effects)
-        Failpoint.reachDecided(request)
+        Failpoint.reach(.during, request)
         carryOutAll()
         if let marked {
             let isMoving = registry.isMoving(marked)

@@ -37,25 +37,22 @@ struct Outbox {
 
     /// Sends now if it can, and keeps what it cannot.
     mutating func send(
-        _ bytes: [UInt8], _ descriptors: [DMABuffer], isNotice: Bool, to socket: borrowing UnixSocket
+        _ bytes: Span<UInt8>, _ descriptors: [DMABuffer], isNotice: Bool, to socket: borrowing UnixSocket
     ) -> Outcome {
-        if waiting.isEmpty {
-            let outcome = trySend(bytes, descriptors, socket)
-            if outcome == .sent || outcome == .gone { return outcome }
-            waiting.append(Entry(bytes: bytes, descriptors: descriptors, isNotice: isNotice))
-            return outcome
-        }
-        waiting.append(Entry(bytes: bytes, descriptors: descriptors, isNotice: isNotice))
-        return .kept
+        let outcome = waiting.isEmpty ? trySend(bytes, descriptors, socket) : .kept
+        if outcome == .sent || outcome == .gone { return outcome }
+        waiting.append(Entry(bytes: Array(copying: bytes), descriptors: descriptors, isNotice: isNotice))
+        return outcome
     }
 
     /// Sends what has waited; how many notices were among it, and whether anything is left.
     mutating func flush(to socket: borrowing UnixSocket) -> (notices: UInt32, outcome: Outcome) {
         var notices: UInt32 = 0
         while sent < waiting.count {
-            let outcome = trySend(waiting[sent].bytes, waiting[sent].descriptors, socket)
+            let next = waiting[sent]
+            let outcome = trySend(next.bytes.span, next.descriptors, socket)
             guard outcome == .sent else { return (notices, outcome) }
-            if waiting[sent].isNotice { notices += 1 }
+            if next.isNotice { notices += 1 }
             sent += 1
             // A client that always leaves one unread must not make us keep all that it has read.
             if sent * 2 > waiting.count, sent >= 16 {
@@ -69,12 +66,12 @@ struct Outbox {
     }
 
     private mutating func trySend(
-        _ bytes: [UInt8], _ descriptors: [DMABuffer], _ socket: borrowing UnixSocket
+        _ bytes: Span<UInt8>, _ descriptors: [DMABuffer], _ socket: borrowing UnixSocket
     ) -> Outcome {
         do throws(Errno) {
             let outcome: UnixSocket.SendOutcome
             if descriptors.isEmpty {
-                outcome = try socket.trySend(bytes.span)
+                outcome = try socket.trySend(bytes)
             } else {
                 if mayHaveUnread, try hasUnread(socket) { return .kept }
                 outcome = try Self.pass(bytes, descriptors, socket)
@@ -90,11 +87,19 @@ struct Outbox {
     private func hasUnread(_ socket: borrowing UnixSocket) throws(Errno) -> Bool { try socket.unreadBytes > 128 }
 
     private static func pass(
-        _ bytes: [UInt8], _ descriptors: [DMABuffer], _ socket: borrowing UnixSocket
+        _ bytes: Span<UInt8>, _ descriptors: [DMABuffer], _ socket: borrowing UnixSocket
     ) throws(Errno) -> UnixSocket.SendOutcome {
-        if descriptors.count == 1 { return try socket.trySend(bytes.span, with: descriptors[0].descriptor) }
+        if descriptors.count == 1 { return try socket.trySend(bytes, with: descriptors[0].descriptor) }
         var list = DescriptorList()
         for memory in descriptors { list.append(try memory.descriptor.duplicate()) }
-        return try socket.trySend(bytes.span, with: list)
+        return try socket.trySend(bytes, with: list)
+    }
+}
+
+extension [UInt8] {
+    fileprivate init(copying bytes: Span<UInt8>) {
+        self = []
+        reserveCapacity(bytes.count)
+        for index in bytes.indices { append(bytes[index]) }
     }
 }

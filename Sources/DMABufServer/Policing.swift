@@ -14,8 +14,17 @@ import Logging
 // go, and what was granted stays.
 
 extension RegistryServer {
+    /// What shows no token, where there is no policy, goes to the rules as it came: a request is not copied for nothing.
+    mutating func decide(_ request: Request, _ id: ClientID, _ client: ClientConnection) {
+        guard request.showsToken || policy.lineCount > 0 else { return pass(request, id) }
+        let known = request.mappingTokens { tokens.hash($0) }
+        do throws(Refusal) { pass(try permit(known, id, client), id) } catch {
+            ruleOut(error, arriving.number.rawValue, client)
+        }
+    }
+
     /// The request as the policy lets it through.
-    func permit(_ request: Request, _ id: ClientID, _ client: ClientConnection) throws(Refusal) -> Request {
+    private func permit(_ request: Request, _ id: ClientID, _ client: ClientConnection) throws(Refusal) -> Request {
         guard policy.lineCount > 0 else { return request }
         let owner = registry.owner(concerning: request, from: id)
         return try policy.decide(request, from: client.known, owner: owner)

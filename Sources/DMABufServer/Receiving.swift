@@ -99,32 +99,31 @@ extension RegistryServer {
         defer { arriving = Arriving() }
         arriving.client = client
         arriving.number = RequestNumber(envelope.serial)
-        let request: Request
         do throws(DMABufError) {
             switch envelope.message {
-            case .register(let buffer): request = try admit(buffer, &descriptors)
-            case .commitMove(let next): request = try admit(next, &descriptors)
-            case .stats: return tellStatistics(id, client, envelope.serial)
-            case .allocate(let allocation): return allocate(allocation, id, client, envelope.serial)
-            case .request(let asked):
-                if let kind = asked.fenceKind { arriving.fence = try admitFence(kind, &descriptors) }
-                request = asked.mappingTokens { tokens.hash($0) }
-            case .farewell: return died(client)
-            default: return part(client, .unexpected, "a message out of its place")
+            case .register(let buffer): decide(try admit(buffer, &descriptors), id, client)
+            case .commitMove(let next): decide(try admit(next, &descriptors), id, client)
+            case .stats: tellStatistics(id, client, envelope.serial)
+            case .allocate(let allocation): allocate(allocation, id, client, envelope.serial)
+            case .request(let request):
+                if let kind = request.fenceKind { arriving.fence = try admitFence(kind, &descriptors) }
+                decide(request, id, client)
+            case .farewell: died(client)
+            default: part(client, .unexpected, "a message out of its place")
             }
         } catch {
             // Nothing that came with it may be kept, or taken for what comes with another.
             arriving = Arriving()
-            return refuse(error, envelope.serial, client)
+            refuse(error, envelope.serial, client)
         }
-        let permitted: Request
-        do throws(Refusal) { permitted = try permit(request, id, client) } catch {
-            return ruleOut(error, envelope.serial, client)
-        }
+    }
+
+    /// To the rules.
+    mutating func pass(_ request: Request, _ id: ClientID) {
         counters.requests += 1
-        handle(permitted, arriving.number, from: id)
+        handle(request, arriving.number, from: id)
         observe()
-        Failpoint.reach(.after, envelope.message)
+        Failpoint.reach(.after, request)
     }
 }
 

@@ -73,8 +73,8 @@ public struct RegistryServer: ~Copyable {
     var passing: GenerationKey?
 
     /// One message in, one out: both are used again and again.
-    var incoming = [UInt8](repeating: 0, count: Wire.messageLimit)
-    var outgoing: [UInt8] = []
+    var incoming = Wire.roomForMessage
+    var outgoing = Wire.roomForMessage
 
     /// Serves at `listener` from ``serve()`` on. Signals are taken from here on: make it before any thread is started.
     public init(

@@ -6,14 +6,14 @@ import DMABufSystem
 import DMABufWire
 
 extension Failpoint {
-    /// The rules have decided, and nothing of it is done.
+    /// As ``reach(_:_:)``, at the step that a request is part of.
     @inline(__always)
-    static func reachDecided(_ request: borrowing Request) {
+    static func reach(_ moment: Moment, _ request: borrowing Request) {
         #if FAILPOINTS
             switch copy request {
-            case .register: reach(.during, .register)
-            case .commitMove: reach(.during, .move)
-            case let other: reach(.during, Message.request(other))
+            case .register: reach(moment, .register)
+            case .commitMove: reach(moment, .move)
+            case let other: reach(moment, Message.request(other))
             }
         #endif
     }

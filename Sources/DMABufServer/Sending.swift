@@ -13,9 +13,10 @@ extension RegistryServer {
         _ message: consuming Message, _ serial: UInt64, with memory: [DMABuffer] = [], to client: ClientConnection
     ) -> Outbox.Outcome {
         guard !client.isClosed else { return .gone }
-        let isNotice = message.opcode.isNotice
-        Envelope(serial: serial, message).encode(into: &outgoing)
-        let outcome = client.outbox.send(outgoing, memory, isNotice: isNotice, to: client.socket)
+        let isNotice = if case .notice = message { true } else { false }
+        let count = message.encode(serial, into: &outgoing)
+        let outcome = client.outbox.send(
+            outgoing.span.extracting(first: count), memory, isNotice: isNotice, to: client.socket)
         switch outcome {
         case .sent: break
         case .kept: wait(for: client)
@@ -72,9 +73,10 @@ extension RegistryServer {
                 "uid": "\(client.identity.user)", "pid": "\(client.identity.process)", "reason": "\(reason)",
                 "text": "\(text)",
             ])
-        Envelope(serial: 2, .farewell(Farewell(reason, Wire.reason(text.escapedForDisplay)))).encode(into: &outgoing)
+        let farewell = Message.farewell(Farewell(reason, Wire.reason(text.escapedForDisplay)))
+        let count = farewell.encode(2, into: &outgoing)
         // Whoever has read too little has no room in its queue, and is to learn why all the same.
-        _ = try? client.socket.trySendLast(outgoing.span)
+        _ = try? client.socket.trySendLast(outgoing.span.extracting(first: count))
         died(client)
     }
 

@@ -8,19 +8,19 @@ import SystemPackage
 ///
 /// The corresponding C function is `readlink`. It never touches the target.
 struct DescriptorLink {
-    private static let limit = 512
     private static let folder: StaticString = "/proc/thread-self/fd/"
 
-    private let bytes: [UInt8]
+    private var bytes = InlineArray<512, UInt8>(repeating: 0)
+    private var count = 0
 
     init(ofNumber number: CInt) throws(Errno) {
         let path = Self.path(number)
-        bytes = try unsafe Array(unsafeUninitializedCapacity: Self.limit) { (space, count) throws(Errno) in
-            count = try valueOrErrno { () -> Int in
-                unsafe withUnsafeBytes(of: path) { path in
+        count = try valueOrErrno { () -> Int in
+            unsafe withUnsafeBytes(of: path) { path in
+                unsafe withUnsafeMutableBytes(of: &bytes) { bytes in
                     unsafe readlink(
                         path.baseAddress!.assumingMemoryBound(to: CChar.self),
-                        UnsafeMutableRawPointer(space.baseAddress!).assumingMemoryBound(to: CChar.self), Self.limit)
+                        bytes.baseAddress!.assumingMemoryBound(to: CChar.self), bytes.count)
                 }
             }
         }
@@ -41,9 +41,11 @@ struct DescriptorLink {
     }
 
     func starts(with prefix: StaticString) -> Bool {
-        guard prefix.utf8CodeUnitCount <= bytes.count else { return false }
-        return bytes.indices.prefix(prefix.utf8CodeUnitCount).allSatisfy { unsafe prefix.utf8Start[$0] == bytes[$0] }
+        guard prefix.utf8CodeUnitCount <= count else { return false }
+        let bytes = bytes.span
+        for index in 0..<prefix.utf8CodeUnitCount where unsafe prefix.utf8Start[index] != bytes[index] { return false }
+        return true
     }
 
-    var text: String { String(decoding: bytes, as: UTF8.self) }
+    var text: String { String(decoding: (0..<count).map { bytes[$0] }, as: UTF8.self) }
 }

@@ -73,6 +73,7 @@ public struct DescriptorList: ~Copyable, Sendable {
     /// If any of them is of a kind that is not known, closes all of them and says what was found; nil, and nothing has
     /// happened, if all are known.
     public mutating func closeIfStrange() -> Strangers? {
+        guard !isEmpty else { return nil }
         (found, foundBehind) = (nil, [])
         for index in taken..<total {
             let identification = try? Identification(ofNumber: stored(index))

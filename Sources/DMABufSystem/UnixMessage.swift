@@ -22,16 +22,23 @@ extension UnixSocket {
     /// `invalidArgument` for more than ``DescriptorList/limit`` descriptors, `brokenPipe` if the peer is gone,
     /// `timedOut` if it does not read by `deadline`.
     public borrowing func send(
-        _ bytes: borrowing [UInt8], with descriptors: borrowing DescriptorList, until deadline: Deadline
+        _ bytes: Span<UInt8>, with descriptors: borrowing DescriptorList, until deadline: Deadline
     ) throws(Errno) {
         while true {
             do throws(Errno) {
-                return try sendNow(bytes.span, with: descriptors)
+                return try sendNow(bytes, with: descriptors)
             } catch {
                 guard error == .resourceTemporarilyUnavailable else { throw error }
                 if try Poll.wait(descriptor, for: .writable, until: deadline).isEmpty { throw .timedOut }
             }
         }
+    }
+
+    /// As above, all of an array.
+    public borrowing func send(
+        _ bytes: [UInt8], with descriptors: borrowing DescriptorList, until deadline: Deadline
+    ) throws(Errno) {
+        try send(bytes.span, with: descriptors, until: deadline)
     }
 
     /// As above, and never waits.

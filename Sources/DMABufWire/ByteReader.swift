@@ -12,6 +12,7 @@ struct ByteReader: ~Escapable {
 
     var remaining: Int { bytes.count - offset }
 
+    @inline(__always)
     mutating func read<Value: FixedWidthInteger & UnsignedInteger>(
         _: Value.Type = Value.self
     ) throws(WireError) -> Value {
@@ -43,9 +44,13 @@ struct ByteReader: ~Escapable {
     }
 
     /// Bytes without a meaning yet.
+    @inline(__always)
     mutating func readReserved(_ count: Int) throws(WireError) {
         guard remaining >= count else { throw .tooShort(needs: offset + count, has: bytes.count) }
-        for index in offset..<offset + count where bytes[index] != 0 { throw .reservedBits(field: "reserved") }
+        let part = bytes.extracting(offset..<offset + count)
+        var bits: UInt8 = 0
+        for index in 0..<count { bits |= part[index] }
+        guard bits == 0 else { throw .reservedBits(field: "reserved") }
         offset += count
     }
 

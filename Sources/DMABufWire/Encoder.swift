@@ -3,31 +3,35 @@
 import DMABufModel
 
 extension Envelope {
-    /// The bytes of the message. `bytes` is emptied first; its space is used again.
-    ///
-    /// Traps on a message that no decoder would take, such as a name that is too long: callers check those first.
-    public func encode(into bytes: inout [UInt8]) {
-        precondition(!message.opcode.isNotice || serial == 0, "a notice with a number")
-        var writer = ByteWriter(reusing: &bytes)
-        writer.write(message.opcode.rawValue)
-        writer.write(UInt16(message.descriptorCount))
-        writer.write(UInt32(0))  // size, below
-        writer.write(serial)
-        message.write(to: &writer)
-        precondition(writer.count <= Wire.messageLimit, "a message of \(writer.count) bytes")
-        writer.patch(size: UInt32(writer.count), at: 4)
-        writer.finish(into: &bytes)
-    }
+    /// As ``Message/encode(_:into:)``.
+    public func encode(into room: inout [UInt8]) -> Int { message.encode(serial, into: &room) }
 
     public func encoded() -> [UInt8] {
-        var bytes: [UInt8] = []
-        encode(into: &bytes)
-        return bytes
+        var room = Wire.roomForMessage
+        let count = encode(into: &room)
+        return Array(room[..<count])
     }
 }
 
 extension Message {
-    fileprivate func write(to writer: inout ByteWriter) {
+    /// Writes the message to the beginning of `room`, which is ``Wire/messageLimit`` bytes, and returns how many it has.
+    ///
+    /// Traps on a message that no decoder would take, such as a name that is too long: callers check those first.
+    public func encode(_ serial: UInt64, into room: inout [UInt8]) -> Int {
+        let opcode = opcode
+        precondition(!opcode.isNotice || serial == 0, "a notice with a number")
+        precondition(room.count == Wire.messageLimit, "room for \(room.count) bytes")
+        var writer = ByteWriter(room.mutableSpan)
+        writer.write(opcode.rawValue)
+        writer.write(UInt16(descriptorCount))
+        writer.write(UInt32(0))  // size, below
+        writer.write(serial)
+        write(to: &writer)
+        writer.patch(size: UInt32(writer.count), at: 4)
+        return writer.count
+    }
+
+    private func write(to writer: inout ByteWriter) {
         switch self {
         case .hello(let hello): writer.write(hello)
         case .farewell(let farewell): writer.write(farewell)

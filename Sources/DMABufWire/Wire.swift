@@ -7,6 +7,8 @@ public enum Wire {
     public static let version: UInt16 = 1
     /// The longest message in bytes.
     public static let messageLimit = 16384
+    /// What a message is received into, and encoded into: made once, and used again and again.
+    public static var roomForMessage: [UInt8] { [UInt8](repeating: 0, count: messageLimit) }
     public static let headerSize = 16
     /// Bytes of UTF-8 in a name, and in a reason.
     public static let nameLimit = 64

@@ -58,8 +58,8 @@ extension World {
     /// What is decoded encodes to the same bytes.
     private mutating func decode(descriptors: Int) throws(WireError) -> Message {
         let envelope = try Envelope(decoding: bytes.span, descriptorCount: descriptors)
-        envelope.encode(into: &encoded)
-        guard encoded == bytes else { fail("\(bytes) is decoded as \(envelope) and encoded as \(encoded)") }
+        let encoded = room[..<envelope.encode(into: &room)]
+        guard encoded == bytes[...] else { fail("\(bytes) is decoded as \(envelope) and encoded as \(encoded)") }
         return envelope.message
     }
 
@@ -73,7 +73,7 @@ extension World {
     mutating func send(_ envelope: Envelope) {
         Reached.send(envelope.message.opcode)
         onSend?(envelope)
-        envelope.encode(into: &bytes)
+        bytes = envelope.encoded()
         do throws(WireError) {
             _ = try decode(descriptors: envelope.message.descriptorCount)
         } catch {

@@ -24,7 +24,7 @@ struct World {
     var registered: UInt64 = 0
     /// Reused by every datagram.
     var bytes: [UInt8] = []
-    var encoded: [UInt8] = []
+    var room = Wire.roomForMessage
     /// Told what the rules send; for seeds.
     var onSend: ((Envelope) -> Void)?
 

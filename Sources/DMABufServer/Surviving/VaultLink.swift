@@ -51,7 +51,7 @@ final class VaultLink {
     /// Whether it has a journal, and so all memory that the journal speaks of.
     private(set) var isWhole = false
     private(set) var held: Set<GenerationKey> = []
-    private var outgoing: [UInt8] = []
+    private var outgoing = [UInt8](repeating: 0, count: VaultMessage.byteCount)
 
     private enum Process: ~Copyable {
         case started(ChildProcess)

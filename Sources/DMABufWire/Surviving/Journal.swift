@@ -11,28 +11,36 @@ public import DMABufModel
 
 /// Appends records to bytes.
 public struct JournalWriter {
-    private var writer = ByteWriter()
+    /// What was appended, and behind it room for more with no meaning.
+    private var room: [UInt8] = []
+    private var count = 0
 
     public init() {}
 
     /// All that was appended.
     public var written: Span<UInt8> {
-        @_lifetime(borrow self) borrowing get { writer.written }
+        @_lifetime(borrow self) borrowing get { room.span.extracting(first: count) }
     }
 
-    public var isEmpty: Bool { writer.count == 0 }
+    public var isEmpty: Bool { count == 0 }
     /// Keeps the space for the next records.
-    public mutating func removeAll() { writer.removeAll() }
+    public mutating func removeAll() { count = 0 }
 
     public mutating func append(_ record: JournalRecord) {
-        let start = writer.count
+        if room.count - count < JournalFrame.limit {
+            room.append(contentsOf: repeatElement(0, count: max(room.count, JournalFrame.limit)))
+        }
+        let place = count..<count + JournalFrame.limit
+        var span = room.mutableSpan
+        var writer = ByteWriter(span._mutatingExtracting(place))
         writer.write(UInt32(0))  // length, below
         writer.write(record.kind.rawValue)
         record.write(to: &writer)
-        let length = writer.count - start - JournalFrame.head
+        let length = writer.count - JournalFrame.head
         precondition(length <= JournalFrame.payloadLimit, "a record of \(length) bytes")
-        writer.patch(size: UInt32(length), at: start)
-        writer.write(CRC32.of(writer.written.extracting(start..<writer.count)))
+        writer.patch(size: UInt32(length), at: 0)
+        writer.write(CRC32.of(writer.written))
+        count += writer.count
     }
 }
 
@@ -60,6 +68,7 @@ enum JournalFrame {
     static let head = 6
     static let sum = 4
     static let payloadLimit = 8192
+    static let limit = head + payloadLimit + sum
 
     /// The record at `start`, and where it ends.
     static func read(_ bytes: [UInt8], at start: Int) -> (JournalRecord, end: Int)? {

@@ -72,14 +72,14 @@ extension VaultMessage {
     }
 
     public var encoded: [UInt8] {
-        var bytes: [UInt8] = []
-        encode(into: &bytes)
-        return bytes
+        var room = [UInt8](repeating: 0, count: Self.byteCount)
+        encode(into: &room)
+        return room
     }
 
-    /// `bytes` is emptied first; its space is used again.
-    public func encode(into bytes: inout [UInt8]) {
-        var writer = ByteWriter(reusing: &bytes)
+    /// Fills `room`, which is ``byteCount`` bytes.
+    public func encode(into room: inout [UInt8]) {
+        var writer = ByteWriter(room.mutableSpan)
         writer.write(Self.magic)
         writer.write(Self.version)
         writer.write(kind.rawValue)
@@ -91,7 +91,6 @@ extension VaultMessage {
             writer.write(generation)
         default: writer.writeReserved(24)
         }
-        writer.finish(into: &bytes)
     }
 
     /// Strictly: whatever decodes encodes to the same bytes. `descriptorCount` is how many really came.

@@ -35,6 +35,7 @@ struct RequestTests {
         let sent = Self.naming(Self.secret, from: Self.parent)
         let known = Self.naming(Self.hash(Self.secret), from: Self.hash(Self.parent))
         #expect(sent.map { $0.mappingTokens(Self.hash) } == known)
+        for request in sent { #expect(request.showsToken) }
     }
 
     @Test("a request without a token stays as it is")
@@ -52,6 +53,7 @@ struct RequestTests {
                 mapped = .makeToken(Self.hash(Self.secret), buffer, terms)
             }
             #expect(request.mappingTokens(Self.hash) == mapped)
+            #expect(request.showsToken == (request != mapped))
         }
     }
 

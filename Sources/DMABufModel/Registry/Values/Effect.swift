@@ -59,17 +59,18 @@ public struct Effects: Sendable {
         if capacity > 0 { list.reserveCapacity(capacity) }
     }
 
-    public var isEmpty: Bool { list.isEmpty }
+    public var isEmpty: Bool { taken == list.count }
     public mutating func removeAll() {
-        if !list.isEmpty { list.removeAll(keepingCapacity: true) }
+        // One by one: there are few, and taking all of them at once is work of its own.
+        while !list.isEmpty { list.removeLast() }
         taken = 0
     }
     mutating func append(_ effect: consuming Effect) { list.append(effect) }
 
     /// The next one, moved out and not copied. Who has begun to take goes on to the end.
-    public mutating func takeNext() -> Effect? {
+    public mutating func takeNext() -> Effect {
         guard taken + 1 < list.count else {
-            let last = list.popLast()
+            let last = list.removeLast()
             removeAll()
             return last
         }

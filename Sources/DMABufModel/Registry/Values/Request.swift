@@ -58,6 +58,18 @@ public enum Request: Hashable, Sendable {
 }
 
 extension Request {
+    /// Whether ``mappingTokens(_:)`` makes another of it.
+    public var showsToken: Bool {
+        switch self {
+        case .makeToken, .withdrawToken: true
+        case .inspect(_, let token): token != nil
+        case .attach(_, let terms), .attachNamed(_, _, let terms): terms.token != nil
+        case .beginMove(_, _, let terms): terms.token != nil
+        case .revoke(_, let terms): terms.token != nil
+        default: false
+        }
+    }
+
     /// The same request with other numbers for its tokens: a client sends secrets, the rules know hashes.
     public consuming func mappingTokens(_ map: (TokenID) -> TokenID) -> Request {
         switch self {
