@@ -100,8 +100,8 @@ extension Message {
         case .stats: true
         case .request(let request):
             switch request {
-            case .lookup, .inspect, .list, .attach, .attachNamed, .map, .snapshot, .wait, .share, .beginAccess, .pin, .unpin:
-                true
+            case .lookup, .inspect, .list, .attach, .attachNamed, .map, .snapshot, .wait, .share, .beginAccess: true
+            case .pin, .unpin: true
             // One that was granted has ended with the registry that granted it.
             case .lock: true
             default: false
