@@ -107,7 +107,7 @@ public struct PoolReader: ~Copyable {
                 // A move holds the lock's grant up.
                 case .ruledOut(.timedOut), .ruledOut(.lockTimedOut): return nil
                 // A promise that nobody knows of ends by itself.
-                case .restarted: return nil
+                case let other where other.isOfRestart: return nil
                 case .ruledOut(.stale), .ruledOut(.revoked), .ruledOut(.moving):
                     members[next].attached = try registry.map(
                         attached.attachment, until: .after(registry.answersWithin))

@@ -107,7 +107,8 @@ public struct PoolWriter: ~Copyable {
         } catch {
             switch error {
             // A move is under way, or a reader is about to take it; or the registry was restarted, and it is all to be done again.
-            case .ruledOut(.lockTimedOut), .restarted: return nil
+            case .ruledOut(.lockTimedOut): return nil
+            case let other where other.isOfRestart: return nil
             default: throw error
             }
         }
@@ -135,7 +136,12 @@ public struct PoolWriter: ~Copyable {
             let index = Int(announced % UInt64(members.count))
             if members[index].isDamaged {
                 point += 1
-                try members[index].promise?.fail(point, &registry, until: deadline)
+                do throws(RegistryError) {
+                    try members[index].promise?.fail(point, &registry, until: deadline)
+                } catch {
+                    guard error.isOfRestart else { throw error }
+                    return
+                }
             }
             try members[index].promise?.keep()
             members[index].promise = nil

@@ -2,6 +2,7 @@
 
 public import DMABufModel
 public import DMABufSystem
+import DMABufWire
 
 extension RegistryConnection {
     /// Locks all of `buffers` at once, runs `body` with the lock's number, and unlocks, also when `body` throws.
@@ -16,14 +17,17 @@ extension RegistryConnection {
         guard case .locked(let number, _) = try ask(request, patient: deadline) else {
             throw .ruledOut(.lockEnded)
         }
+        // A lock ends with the registry that gave it.
+        let run = joined.run
         let result: Result
         do throws(RegistryError) { result = try body(&self, number) } catch {
+            if joined.run != run, case .ruledOut(.lockEnded) = error { throw .restarted }
             _ = try? ask(.unlock(number), until: .after(answersWithin))
             throw error
         }
         do throws(RegistryError) { try ask(.unlock(number), until: max(deadline, .after(answersWithin))) } catch {
-            // Then it has ended with the registry that gave it, and what was done under it was done before.
-            guard case .restarted = error else { throw error }
+            // What was done under it was done before.
+            guard joined.run != run else { throw error }
         }
         return result
     }
