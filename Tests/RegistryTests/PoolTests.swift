@@ -213,6 +213,7 @@ struct KilledStreamTests {
         func consume(_ consumer: consuming PoolConsumer) throws {
             var next: UInt64?
             while !isOver {
+                try consumer.renew()
                 guard let (index, stamp) = try consumer.read() else {
                     Clock.sleep(.milliseconds(1))
                     continue

@@ -69,6 +69,27 @@ struct SharingTests {
         _ = try registry.stop()
     }
 
+    @Test("who runs a command comes back to the registry that comes next, and what it shares and has promised goes on")
+    func comesBack() throws {
+        var registry = try RunningRegistry()
+        let owner = try registry.start("share", "frame", "--from", "memfd", "--size", "8K", "--", "sleep", "60")
+        try wait { try registry.run("show", "frame").status == 0 }
+        let writer = try registry.start("fence", "add", "frame", "--write", "--", "sleep", "60")
+        try wait { try registry.run("fence", "list", "frame").output.contains("write") }
+        try registry.restart()
+        // It is known again only once its starter has come back.
+        try wait { try registry.run("fence", "list", "frame").output.contains("write") }
+        // Longer than the absent are waited for.
+        Clock.sleep(.seconds(11))
+        #expect(try registry.run("show", "frame").status == 0)
+        try owner.send(.terminate)
+        try writer.send(.terminate)
+        for errors in [try owner.finish().errors, try writer.finish().errors] {
+            #expect(!errors.contains("the registry is gone"), "\(errors)")
+        }
+        _ = try registry.stop()
+    }
+
     @Test("what the registry says while a command runs is told, and the command keeps what it has")
     func told() throws {
         let registry = try RunningRegistry()

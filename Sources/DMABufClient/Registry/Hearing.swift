@@ -10,8 +10,11 @@ import SystemPackage
 
 extension RegistryConnection {
     /// What the registry says unasked; nil at the deadline.
+    ///
+    /// Where the registry has died, to come back to the next one takes its own time, whatever is left of the deadline: whoever
+    /// only looks now and then would never come back otherwise.
     public mutating func nextNotice(until deadline: Deadline) throws(RegistryError) -> Notice? {
-        try nextNotice(until: deadline, comingBackUntil: deadline)
+        try nextNotice(until: deadline, comingBackUntil: max(deadline, .after(patience)))
     }
 
     private mutating func nextNotice(
@@ -61,7 +64,7 @@ extension RegistryConnection {
                 if ready.isEmpty { return nil }
             } catch { throw .connection(.system(error)) }
             // What is there may be an answer that came too late.
-            if let notice = try nextNotice(until: .now(), comingBackUntil: deadline) { return notice }
+            if let notice = try nextNotice(until: .now()) { return notice }
         }
         return notices.removeFirst()
     }
