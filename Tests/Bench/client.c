@@ -113,9 +113,10 @@ void leave(struct connection *connection) { close(connection->socket); }
 
 // MARK: Requests
 
-int make_memory(void) {
+int make_memory(size_t size) {
     int memory = memfd_create("bench", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (memory < 0 || ftruncate(memory, 4096) != 0 || fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0)
+    if (memory < 0 || ftruncate(memory, (off_t)size) != 0
+        || fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
         fail("memfd");
     return memory;
 }

@@ -30,8 +30,8 @@ struct connection join_at(const char *path);
 struct connection join_with_pages_at(const char *path);
 void leave(struct connection *connection);
 
-/* A memfd of a page, sealed. */
-int make_memory(void);
+/* A memfd of so many bytes, whose size is fixed for good. */
+int make_memory(size_t size);
 
 /* An empty `name` for none. */
 struct id register_buffer(struct connection *connection, int memory, enum kept kept, const char *name);

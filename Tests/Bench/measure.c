@@ -166,7 +166,7 @@ struct scale {
 static unsigned fill(struct subject *s, unsigned most) {
     for (unsigned i = 0; i < most; i++) {
         struct id buffer;
-        int fd = make_memory();
+        int fd = make_memory(4096);
         bool is_registered = try_register(&s->crowd[i % CLIENTS], fd, BY_ATTACHMENT, name_of(i), &buffer);
         close(fd);
         if (!is_registered) return i;
@@ -214,7 +214,7 @@ static void print_scale(const char *who, const struct scale *s) {
 }
 
 static void measure_scale(struct subject *subjects) {
-    if (strncmp("14", wanted, strlen(wanted)) != 0) return;
+    if (!is_wanted("14")) return;
     struct scale ours = scale(&subjects[OURS], BUFFERS), twin = scale(&subjects[TWIN], ours.buffers);
     print_scale_row("14-resident-bytes", (double)ours.empty.resident, (double)twin.empty.resident);
     print_scale_row("14-private-bytes", (double)ours.empty.private, (double)twin.empty.private);
@@ -234,7 +234,7 @@ static void populate(struct subject *s) {
     s->owner = join_at(s->server.socket);
     s->client = join_at(s->server.socket);
     for (unsigned i = 0; i < NAMES; i++) {
-        int fd = make_memory();
+        int fd = make_memory(4096);
         register_buffer(&s->owner, fd, BY_ATTACHMENT, name_of(i));
         close(fd);
     }
@@ -291,7 +291,7 @@ static void ask(const char *socket, const char *what, int count) {
 }
 
 int main(int count, char **arguments) {
-    memory = make_memory();
+    memory = make_memory(4096);
     if ((count == 5 || count == 6) && strcmp(arguments[1], "rows") == 0) {
         if (count == 6) wanted = arguments[5];
         struct rlimit files;

@@ -29,14 +29,6 @@ static void exchange_hello(int socket) {
     if (send_message(socket, &out, 0) != 0 || receive_message(socket, &in, 0) <= 0) fail("hello");
 }
 
-static int make_sealed(size_t size) {
-    int memory = memfd_create("bench", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (memory < 0 || ftruncate(memory, (off_t)size) != 0
-        || fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-        fail("memfd");
-    return memory;
-}
-
 static void offer(int socket) {
     if (send_message(socket, &out, 0) != 0) fail("offer");
     if (receive_message(socket, &in, 0) <= 0 || in.header.opcode != ACCEPTED || in.header.serial != out.header.serial)
@@ -45,7 +37,7 @@ static void offer(int socket) {
 
 static uint64_t offer_fresh(int socket, uint64_t serial, size_t size) {
     uint64_t begun = now();
-    int memory = make_sealed(size);
+    int memory = make_memory(size);
     begin(&out, OFFER, serial);
     put(&out, (uint8_t[]){1, A_MEMFD, 1, 0, 1, 0, 0, 0}, 8);  // bytes, to read; one memory
     put_zeros(&out, 32);
@@ -61,7 +53,7 @@ static uint64_t offer_batch(int socket, uint64_t serial, size_t size) {
     static int descriptors[BATCH];
     (void)size;
     if (descriptors[0] == 0) {
-        for (int i = 0; i < BATCH; i++) descriptors[i] = i < PLANES ? make_sealed(PAGE) : eventfd(0, EFD_CLOEXEC);
+        for (int i = 0; i < BATCH; i++) descriptors[i] = i < PLANES ? make_memory(PAGE) : eventfd(0, EFD_CLOEXEC);
     }
     uint64_t begun = now();
     begin(&out, OFFER, serial);
@@ -218,7 +210,7 @@ static double passing_block(void *subject) {
 }
 
 static void measure_row(const char *id, const char *bench, size_t size) {
-    if (strncmp(id, wanted, strlen(wanted)) != 0) return;
+    if (!is_wanted(id)) return;
     struct pair pairs[SUBJECTS];
     void *subjects[SUBJECTS];
     for (int i = 0; i < SUBJECTS; i++) {

@@ -11,6 +11,8 @@
 
 const char *wanted = "";
 
+bool is_wanted(const char *id) { return strncmp(id, wanted, strlen(wanted)) == 0; }
+
 uint64_t now(void) {
     struct timespec time;
     clock_gettime(CLOCK_MONOTONIC, &time);
@@ -38,7 +40,7 @@ void print_row(const char *id, double ours, double twin, double ratio, double co
 
 void interleave(const char *id, void *const subjects[SUBJECTS], block block, int turns) {
     static const int orders[6][SUBJECTS] = {{0, 1, 2}, {2, 1, 0}, {1, 2, 0}, {0, 2, 1}, {2, 0, 1}, {1, 0, 2}};
-    if (strncmp(id, wanted, strlen(wanted)) != 0) return;
+    if (!is_wanted(id)) return;
     double times[SUBJECTS][turns], ratios[turns], controls[turns];
     for (int i = 0; i < SUBJECTS; i++) block(subjects[i]);  // warm
     for (int turn = 0; turn < turns; turn++) {

@@ -5,6 +5,7 @@
 #ifndef BENCH_TURNS_H
 #define BENCH_TURNS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,6 +15,7 @@ enum { OURS, TWIN, CONTROL, SUBJECTS };
 
 /* Only figures whose id begins so are measured. */
 extern const char *wanted;
+bool is_wanted(const char *id);
 
 /* nanoseconds of CLOCK_MONOTONIC */
 uint64_t now(void);
