@@ -24,15 +24,8 @@ public struct ReceivePatience: Sendable {
         guard left >= Self.shortest else { return false }
         if told > 0, told <= left, told >= min(left, Self.longest) / 4 { return true }
         let next = min(left / 2, Self.longest)
-        guard setReceiveTimeout(socket.number, next) else { return false }
+        guard (try? setTimeout(socket.number, SO_RCVTIMEO, next)) != nil else { return false }
         told = next
         return true
     }
-}
-
-/// The corresponding C call is `setsockopt(SO_RCVTIMEO)`.
-private func setReceiveTimeout(_ number: CInt, _ nanoseconds: UInt64) -> Bool {
-    let microseconds = nanoseconds / 1000
-    var timeout = timeval(tv_sec: Int(microseconds / 1_000_000), tv_usec: Int(microseconds % 1_000_000))
-    return unsafe setsockopt(number, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size)) == 0
 }

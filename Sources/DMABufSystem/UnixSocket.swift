@@ -57,7 +57,7 @@ public struct UnixSocket: ~Copyable, Sendable {
     public static func connect(to path: String, until deadline: Deadline) throws(Errno) -> UnixSocket {
         let descriptor = try newSocket()
         let number = descriptor.number
-        try setSendTimeout(number, deadline.remaining)
+        try setTimeout(number, SO_SNDTIMEO, deadline.nanosecondsRemaining)
         do throws(Errno) {
             try unsafe withUnixAddress(path) { address, length in unsafe Glibc.connect(number, address, length) }
         } catch {
@@ -132,12 +132,13 @@ func setOption(_ number: CInt, _ option: CInt, _ value: CInt) {
     unsafe setsockopt(number, SOL_SOCKET, option, &value, socklen_t(MemoryLayout<CInt>.size))
 }
 
-/// Bounds `connect`, which waits where the listener's queue is full; messages are sent without waiting in any case.
+/// Bounds what waits inside the kernel: `connect` by `SO_SNDTIMEO`, where the listener's queue is full, and a receiving call by
+/// `SO_RCVTIMEO`. Messages are sent without waiting in any case.
 ///
-/// The corresponding C call is `setsockopt(SO_SNDTIMEO)`.
-private func setSendTimeout(_ number: CInt, _ duration: Duration) throws(Errno) {
-    let microseconds = max(duration.clampedNanoseconds / 1000, 1)  // zero would wait for ever
+/// The corresponding C call is `setsockopt`.
+func setTimeout(_ number: CInt, _ option: CInt, _ nanoseconds: UInt64) throws(Errno) {
+    let microseconds = max(nanoseconds / 1000, 1)  // zero would wait for ever
     var timeout = timeval(tv_sec: Int(microseconds / 1_000_000), tv_usec: Int(microseconds % 1_000_000))
     let size = socklen_t(MemoryLayout<timeval>.size)
-    try nothingOrErrno { unsafe setsockopt(number, SOL_SOCKET, SO_SNDTIMEO, &timeout, size) }
+    try nothingOrErrno { unsafe setsockopt(number, SOL_SOCKET, option, &timeout, size) }
 }
