@@ -111,13 +111,7 @@ public final class GPU: Sendable {
 
     /// Lets go of what finished work has worked on. So does the next work, and the end of a ``GPUBuffer``.
     public func collect() {
-        // Their end may be the end of buffers, which ask for the same.
-        let done = underWay.withLock { works in
-            let done = works.filter { (try? $0.wait(until: .now())) != false }
-            works.removeAll { work in done.contains { $0 === work } }
-            return done
-        }
-        _ = consume done
+        underWay.withLock { works in works.removeAll { (try? $0.wait(until: .now())) != false } }
     }
 
     private func semaphore(of fence: Fence?, until deadline: Deadline) throws(DMABufError) -> VulkanSemaphore? {
