@@ -80,7 +80,6 @@ struct ControlPages {
         }
         buffers[buffer]?.words.add(attachment, own, word)
         attached[attachment] = (buffer, user)
-        own.attachments.insert(attachment)
         return (GrantedWord(stamp: buffers[buffer]?.value.stamp ?? 0, slot: slot, word: word), true)
     }
 

@@ -134,6 +134,7 @@ struct AttachedWords {
     mutating func add(_ attachment: AttachmentID, _ own: OwnWords, _ word: UInt32) {
         places[attachment] = entries.count
         entries.append(Entry(attachment: attachment, own: own, word: word, count: own.count(at: word)))
+        own.attachments.insert(attachment)
     }
 
     /// Gives its word back.
