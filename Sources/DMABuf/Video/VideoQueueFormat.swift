@@ -39,8 +39,9 @@ extension VideoQueue {
             width: width ?? image.width, height: height ?? image.height, fourcc: wanted.fourcc, modifier: .linear,
             planes: [])
         // In one memory, if the device has it so.
+        let codes = node.formats(of: type)
         let memories = (1...ImageLayout.planeLimit).first {
-            VideoFormat.video(wanted.fourcc, memories: $0).contains(where: node.formats(of: type).contains)
+            VideoFormat.video(wanted.fourcc, memories: $0).contains(where: codes.contains)
         }
         try set(wish, strides: [UInt32](repeating: 0, count: memories ?? 1))
         guard (image.width, image.height, image.fourcc) == (wish.width, wish.height, wish.fourcc) else {
