@@ -5,16 +5,6 @@ import DMABufModel
 import DMABufSystem
 import SystemPackage
 
-extension RegistryError {
-    /// Whether the registry was restarted in the middle, or not everyone has come back yet: what was not done is to be done again.
-    var isOfRestart: Bool {
-        switch self {
-        case .restarted, .ruledOut(.settling): true
-        default: false
-        }
-    }
-}
-
 /// A fence on a buffer of a pool that its promiser signals: an eventfd. It may be pending for longer than one fence may,
 /// for it is promised again before its time is over. Dropped, it stays pending until then, or until its client ends.
 struct PoolPromise {

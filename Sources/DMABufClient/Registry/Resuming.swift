@@ -91,6 +91,14 @@ extension RegistryError {
         default: false
         }
     }
+
+    /// The registry was restarted in the middle, or not everyone has come back yet: what was not done is to be done again.
+    var isOfRestart: Bool {
+        switch self {
+        case .restarted, .ruledOut(.settling): true
+        default: false
+        }
+    }
 }
 
 extension Message {
