@@ -22,7 +22,7 @@ extension Failpoint {
             case .hello: .hello
             case .register, .allocate: .register
             case .attach, .attachNamed, .map: .attach
-            case .reserve, .addFence, .wait: .fence
+            case .reserve, .addFence, .renewFence, .wait: .fence
             case .lock, .unlock: .lock
             case .beginMove, .commitMove: .move
             case .acknowledge, .refuseMove: .acknowledge

@@ -65,7 +65,7 @@ extension Policy {
             try check(.move, asked)
             return .beginMove(id, generation, try narrow(terms, identity))
         case .revoke, .restore: try check(.revoke, asked)
-        case .reserve, .addFence: try check(.fence, asked)
+        case .reserve, .addFence, .renewFence: try check(.fence, asked)
         case .inspect: try check(.inspect, asked)
         case .lock: try check(.lock, asked)
         // What lets go, looks up or goes on with what was granted.

@@ -111,6 +111,7 @@ extension Words {
         case "restore": .restore(try attachment())
         case "reserve": .reserve(try attachment(), slots: try small())
         case "fence": .addFence(try attachment(), try fenceTerms(), lock: take("lock") ? try lockNumber() : nil)
+        case "renewFence": .renewFence(try attachment(), timeline: try small(), within: try within())
         case "snapshot": .snapshot(try attachment(), try choice(Usage.self))
         case "wait": .wait(try attachment(), try choice(Usage.self), within: try within())
         case "lock": try lock()

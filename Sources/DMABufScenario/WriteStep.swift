@@ -129,6 +129,8 @@ private func textOfLater(_ request: Request) -> String {
     case .reserve(let id, let slots): "reserve \(text(id)) \(slots)"
     case .addFence(let id, let terms, let lock):
         "fence \(text(id)) \(text(terms))" + optional("lock", lock) { text($0) }
+    case .renewFence(let id, let timeline, let within):
+        "renewFence \(text(id)) \(timeline) within \(text(within))"
     case .snapshot(let id, let usage): "snapshot \(text(id)) \(usage)"
     case .wait(let id, let usage, let within): "wait \(text(id)) \(usage) within \(text(within))"
     case .lock(let ids, let within, let lasting):

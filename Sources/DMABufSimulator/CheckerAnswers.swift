@@ -42,13 +42,14 @@ extension Checker {
             try expect(asked == attachment, .answeredOnce, "mapped another attachment")
             try mapped(attachment, generation, peer)
             try check(fences, attachment)
-        case (.beginMove(let id, let generation, let terms), .moveBegun(let next, _)):
+        case (.beginMove(let id, let generation, let terms), .moveBegun(let next, let until)):
             try moveBegun(id, generation, next, peer)
             try checkLock(terms.lock, on: id, peer)
             try expect(
                 terms.lock != nil || !isQueued([id], before: label), .locksInOrder, "a move overtook a lock")
             if let buffer = world.buffer(id) {
                 world.buffers[buffer].isServers = terms.copier == .server
+                world.buffers[buffer].moveEnd = until
                 world.buffers[buffer].lender = lender(used, to: peer, on: buffer)
             }
         case (.lock(let ids, _, _), .locked(let number, let until)): try locked(number, ids, until, open, peer)
@@ -103,6 +104,7 @@ extension Checker {
         case .restore: break  // It is REVOKED until it maps again.
         case .reserve(let id, let slots):
             try reserved(slots, id)
+        case .renewFence(let id, let timeline, let within): try renewed(id, timeline, within, peer)
         case .unlock(let number):
             guard let index = world.lock(number), !world.locks[index].isOver else {
                 throw Violation(.locksExclude, "lock \(number.rawValue) was over and was unlocked")

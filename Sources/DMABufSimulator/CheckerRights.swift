@@ -45,7 +45,7 @@ extension Checker {
         case .makeToken(_, let id, let terms): if terms.parent == nil { try checkOwner(id, peer) }
         case .withdrawToken(let id): try checkWithdrawal(id, peer)
         case .pin(let id): try checkRight(.pin, of: id)
-        case .reserve(let id, _), .addFence(let id, _, _): try checkRight(.fence, of: id)
+        case .reserve(let id, _), .addFence(let id, _, _), .renewFence(let id, _, _): try checkRight(.fence, of: id)
         case .restore(let id):
             guard let index = world.attachment(id) else { return }
             let plain = plainRights(peer, world.attachments[index].buffer)
@@ -175,7 +175,8 @@ extension Request {
         switch self {
         case .map(let id), .detach(let id), .pin(let id), .unpin(let id), .renew(let id, _), .beginAccess(let id, _, _),
             .endAccess(let id), .acknowledge(let id, _, _), .refuseMove(let id, _), .acknowledgeRevoke(let id),
-            .reserve(let id, _), .addFence(let id, _, _), .snapshot(let id, _), .wait(let id, _, _):
+            .reserve(let id, _), .addFence(let id, _, _), .renewFence(let id, _, _), .snapshot(let id, _),
+            .wait(let id, _, _):
             id
         default: nil
         }

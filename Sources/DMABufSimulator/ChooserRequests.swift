@@ -197,6 +197,8 @@ extension Chooser {
         case .restore: return .restore(seen.id)
         case .reserve: return .reserve(seen.id, slots: UInt32(random.below(4)))
         case .addFence: return .addFence(seen.id, fenceTerms(), lock: lock(of: peer))
+        case .renewFence:
+            return .renewFence(seen.id, timeline: UInt32(random.below(3)), within: interval())
         case .snapshot: return .snapshot(seen.id, usage())
         default: return .wait(seen.id, usage(), within: interval())
         }

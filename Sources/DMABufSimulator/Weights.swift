@@ -8,7 +8,7 @@ enum Choice: Int, CaseIterable, Sendable {
     case attach, attachNamed, map, detach, pin, unpin, renew, beginAccess, endAccess
     case beginMove, acknowledge, refuseMove, commitMove, abortMove
     case revoke, acknowledgeRevoke, restore
-    case reserve, addFence, snapshot, wait
+    case reserve, addFence, renewFence, snapshot, wait
     case lock, unlock
     case look, copy, fenceEnd, deliver, late, pass
     case accesses
@@ -20,7 +20,7 @@ enum Choice: Int, CaseIterable, Sendable {
         case .addFence, .beginMove, .lock, .reserve, .wait, .accesses: 18
         case .commitMove, .endAccess, .fenceEnd, .unlock, .copy, .pass, .map: 12
         case .register, .revoke, .acknowledgeRevoke, .detach, .makeToken: 8
-        case .pin, .unpin, .snapshot, .restore, .renew, .lookup, .attachNamed, .name, .share, .late: 5
+        case .pin, .unpin, .renewFence, .snapshot, .restore, .renew, .lookup, .attachNamed, .name, .share, .late: 5
         case .die, .connect, .withdraw, .inspect, .list, .withdrawToken: 4
         case .abortMove, .refuseMove: 4
         }

@@ -74,6 +74,8 @@ struct SeenBuffer: Sendable {
     /// Two things ended in one step in an order that cannot be seen, so how its fences ended is not known any more.
     var isUncertain = false
     var mover: Int?
+    /// Until when its holders and fences are waited for.
+    var moveEnd: Instant?
     /// The token whose right it is moved with.
     var lender: TokenID?
     /// Whose move is over, and who has not been told.

@@ -47,6 +47,7 @@ public enum Opcode: UInt16, CaseIterable, Sendable {
     case wait = 0x0173
     case lock = 0x0174
     case unlock = 0x0175
+    case renewFence = 0x0176
 
     // To and from the registry's own worker.
     case order = 0x0200

@@ -392,6 +392,7 @@ RULES = {  # number: name and what it has
     45: ("twoInQuarantine", HOLDERS), 46: ("wrongSize", [Number("bytes", 8)]), 47: ("sameMemory", []),
     50: ("beingRevoked", TIME), 60: ("notReserved", []), 61: ("noSlots", [Number("limit", 4), Pad(4)]),
     62: ("notLater", [Number("point", 8)]), 63: ("tooLong", [interval("limit")]), 64: ("timedOut", FENCES),
+    65: ("noSuchFence", []),
     70: ("locked", [handle("lock")]), 71: ("holdsLock", [handle("lock")]), 72: ("lockEnded", []), 73: ("lockTimedOut", LOCK),
     80: ("overQuota", [
         Choice("resource", 1, ["buffers", "bytes", "descriptors", "pinnedBytes", "attachments", "quarantinedBytes", "notices"]),
@@ -479,6 +480,7 @@ MESSAGES = {
     0x0174: Layout("lock", [
         interval("within", 10**9), interval("lasting", 10**9), *count("buffers", "buffer", 2, 256, [BUFFER])], "locked"),
     0x0175: Layout("unlock", [handle("lock")], "done"),
+    0x0176: Layout("renewFence", [ATTACHMENT, interval("within", 10**9), Number("timeline", 4, default=1), Pad(4)], "done"),
     # Answers
     0x8100: Layout("joined", [handle("client"), Id("secret"), Number("run", 8)]),
     0x8103: Layout("joinedWithPages", [handle("client"), Id("secret"), Number("run", 8), *PAGES], fds=2),

@@ -51,6 +51,7 @@ struct DecisionTests {
             "fence": [
                 .reserve(attachment, slots: 1),
                 .addFence(attachment, FenceTerms(timeline: 1, point: 1, usage: .write), lock: nil),
+                .renewFence(attachment, timeline: 1, within: .seconds(1)),
             ],
             "inspect": [.inspect(buffer, token: nil)],
             "lock": [.lock([buffer], within: .seconds(1), lasting: .seconds(1))],

@@ -84,6 +84,7 @@ enum ExpectedRegistry {
         "ask-add-fence-locked": .addFence(
             four, FenceTerms(timeline: 0, point: .max, usage: .bookkeep, kind: .pidFD, within: .seconds(10)), lock: six
         ),
+        "ask-renew-fence": .renewFence(four, timeline: 1, within: .seconds(10)),
         "ask-snapshot": .snapshot(four, .write),
         "ask-wait": .wait(four, .read, within: .seconds(1)),
         "ask-lock": .lock([buffer, other], within: .seconds(1), lasting: .milliseconds(500)),
@@ -191,6 +192,7 @@ enum ExpectedRegistry {
         "ruled-out-not-reserved": .notReserved,
         "ruled-out-no-slots": .noSlots(limit: 64),
         "ruled-out-not-later": .notLater(than: 7),
+        "ruled-out-no-such-fence": .noSuchFence,
         "ruled-out-too-long": .tooLong(limit: .seconds(10)),
         "ruled-out-timed-out": .timedOut(waitingFor: [FenceID(5), FenceID(1 << 63)]),
         "ruled-out-locked": .locked(by: six),

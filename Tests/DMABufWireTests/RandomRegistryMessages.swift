@@ -177,7 +177,7 @@ extension SplitMix64 {
 
     private mutating func requestOfAttachment() -> Request {
         let id = attachment()
-        return switch below(15) {
+        return switch below(16) {
         case 0: .map(id)
         case 1: .detach(id)
         case 2: .pin(id)
@@ -192,6 +192,7 @@ extension SplitMix64 {
         case 11: .reserve(id, slots: number())
         case 12: .addFence(id, fence(), lock: flip() ? lockNumber() : nil)
         case 13: .snapshot(id, one(Usage.self))
+        case 14: .renewFence(id, timeline: number(), within: interval())
         default: .wait(id, one(Usage.self), within: interval())
         }
     }
@@ -218,8 +219,7 @@ extension SplitMix64 {
         let bare: [Refusal] = [
             .overflowUID, .numberTaken, .noSuchBuffer, .noSuchAttachment, .noSuchToken, .notTheOwner, .nameTaken,
             .bufferEnded, .revoked, .dead, .notInAccess, .malformed, .notMoving, .notTheMover, .sameMemory,
-            .notReserved,
-            .lockEnded,
+            .notReserved, .noSuchFence, .lockEnded,
         ]
         return switch below(22) {
         case 0: .stale(current: generation())

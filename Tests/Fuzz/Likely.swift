@@ -122,6 +122,8 @@ extension World {
         case .restore(let id): .restore(likely(id))
         case .reserve(let id, let slots): .reserve(likely(id), slots: slots >> 31 != 0 ? slots : slots % 10)
         case .addFence(let id, let terms, let lock): .addFence(likely(id), likely(terms), lock: lock.map(likely))
+        case .renewFence(let id, let timeline, let within):
+            .renewFence(likely(id), timeline: timeline % 4, within: likely(within))
         case .snapshot(let id, let usage): .snapshot(likely(id), usage)
         case .wait(let id, let usage, let within): .wait(likely(id), usage, within: likely(within))
         default: fail("a request that no message has: \(request)")
@@ -133,7 +135,8 @@ extension World {
         switch request {
         case .map(let id), .detach(let id), .pin(let id), .unpin(let id), .renew(let id, _), .beginAccess(let id, _, _),
             .endAccess(let id), .acknowledge(let id, _, _), .refuseMove(let id, _), .acknowledgeRevoke(let id),
-            .reserve(let id, _), .addFence(let id, _, _), .snapshot(let id, _), .wait(let id, _, _):
+            .reserve(let id, _), .addFence(let id, _, _), .renewFence(let id, _, _), .snapshot(let id, _),
+            .wait(let id, _, _):
             attachments.last { $0.id == id }?.place
         case .withdraw(let id), .name(let id, _), .share(let id, _), .makeToken(_, let id, _), .beginMove(let id, _, _),
             .revoke(let id, _):

@@ -35,7 +35,7 @@ struct DeviceWorkTests {
         }
     }
 
-    @Test("work that takes longer than was promised is promised again, and those who wait hear of one end")
+    @Test("work that takes longer than was promised is renewed whatever others do, and those who wait hear of one end")
     func renewal() throws {
         let registry = try RunningRegistry()
         var owner = try share("source", "destination", on: registry)
@@ -43,10 +43,15 @@ struct DeviceWorkTests {
         var places = try places([("source", .read), ("destination", .write)], &worker)
         let work = try EventFence()
         let short = WorkPoint(1, within: .milliseconds(500))
+        var promise = LastingPromise(of: short, on: places)
         try worker.submitWork(on: &places, as: short, until: Self.soon) { _ in work.fence }
-        try worker.renewWork(work.fence, on: places, as: WorkPoint(2, within: .seconds(10)), until: Self.soon)
-        Clock.sleep(.milliseconds(700))
         let attached = try owner.attach("destination", AttachTerms(.read), until: Self.soon)
+        Clock.sleep(.milliseconds(250))
+        try owner.withLock(on: [attached.id], until: Self.soon) { (_, _) throws(RegistryError) in
+            try promise.renew(&worker, until: Self.soon)
+        }
+        #expect(promise.end.remaining > .seconds(9))
+        Clock.sleep(.milliseconds(500))
         func status() throws -> FenceStatus? {
             let answer = try owner.ask(.snapshot(attached.attachment, .write), until: Self.soon)
             guard case .snapshot(let status, _) = answer else { return nil }
@@ -55,6 +60,36 @@ struct DeviceWorkTests {
         #expect(try status() == .pending)
         try work.signal()
         #expect(try owner.waitForFences(of: attached, .write, until: Self.soon) == .ok)
+        _ = try registry.stop()
+    }
+
+    @Test("a move waits for what was promised and no longer, and who worked on learns that its time is over")
+    func renewalDuringMove() throws {
+        let registry = try RunningRegistry()
+        var owner = try share("frame", on: registry)
+        var worker = try client(registry)
+        var places = try places([("frame", .write)], &worker)
+        let work = try EventFence()
+        let point = WorkPoint(1, within: .seconds(1))
+        var promise = LastingPromise(of: point, on: places)
+        try worker.submitWork(on: &places, as: point, until: Self.soon) { _ in work.fence }
+        let (id, generation) = (places[0].attached.id, places[0].attached.generation)
+        try owner.ask(.beginMove(id, generation, MoveTerms(within: .milliseconds(500))), until: Self.soon)
+        Clock.sleep(.milliseconds(600))
+        let end = promise.end
+        try promise.renew(&worker, until: Self.soon)
+        #expect(promise.end.nanoseconds == end.nanoseconds)
+        var hasCopied = false
+        while let notice = try owner.nextNotice(until: .after(.seconds(5))) {
+            guard case .readyToCopy(id, _, let status, _) = notice else { continue }
+            #expect(status == .error(110))
+            hasCopied = true
+            break
+        }
+        #expect(hasCopied && end.hasPassed)
+        #expect { try promise.renew(&worker, until: Self.soon) } throws: { error in
+            if case RegistryError.ruledOut(.noSuchFence) = error { true } else { false }
+        }
         _ = try registry.stop()
     }
 

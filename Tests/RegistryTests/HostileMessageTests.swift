@@ -31,7 +31,8 @@ struct Requests {
             .acknowledge(attachment, generation, ending: Self.fence), .refuseMove(attachment, generation),
             .abortMove(buffer, generation), .revoke(buffer, RevokeTerms(.attachment(attachment), within: soon)),
             .acknowledgeRevoke(attachment), .restore(attachment), .reserve(attachment, slots: 2),
-            .addFence(attachment, Self.fence, lock: nil), .snapshot(attachment, .read),
+            .addFence(attachment, Self.fence, lock: nil),
+            .renewFence(attachment, timeline: 1, within: soon), .snapshot(attachment, .read),
             .wait(attachment, .read, within: soon), .lock([buffer], within: soon, lasting: soon),
             .unlock(LockNumber(7)), .detach(attachment), .withdraw(buffer),
         ]

@@ -35,7 +35,8 @@ struct TwoUsersTests {
             .refuseMove(attachment, .first), .abortMove(buffer, .first),
             .revoke(buffer, RevokeTerms(.everyone, within: soon)),
             .revoke(buffer, RevokeTerms(.attachment(attachment), within: soon)), .acknowledgeRevoke(attachment),
-            .restore(attachment), .reserve(attachment, slots: 1), .snapshot(attachment, .read),
+            .restore(attachment), .reserve(attachment, slots: 1),
+            .renewFence(attachment, timeline: 1, within: soon), .snapshot(attachment, .read),
             .wait(attachment, .read, within: soon), .lock([buffer], within: soon, lasting: soon),
             .unlock(LockNumber(1)),
         ]

@@ -186,7 +186,7 @@ public struct PoolReader: ~Copyable {
         members[index].promise = nil
     }
 
-    /// Promises again what takes long, and hears what the registry says. To be called now and then.
+    /// Renews the promises of what takes long, and hears what the registry says. To be called now and then.
     public mutating func renew(_ registry: inout RegistryConnection, until deadline: Deadline) throws(RegistryError) {
         for index in members.indices where members[index].promise != nil {
             point += 1

@@ -135,9 +135,8 @@ public struct PoolWriter: ~Copyable {
         while announced < finished, taken > announced + 1 {
             let index = Int(announced % UInt64(members.count))
             if members[index].isDamaged {
-                point += 1
                 do throws(RegistryError) {
-                    try members[index].promise?.fail(point, &registry, until: deadline)
+                    try members[index].promise?.fail(&registry, until: deadline)
                 } catch {
                     guard error.isOfRestart else { throw error }
                     return
@@ -153,7 +152,7 @@ public struct PoolWriter: ~Copyable {
     /// Whether the device has a buffer.
     public var isUnderWay: Bool { finished < taken }
 
-    /// Promises again what takes long. To be called now and then.
+    /// Renews the promises of what takes long. To be called now and then.
     public mutating func renew(_ registry: inout RegistryConnection, until deadline: Deadline) throws(RegistryError) {
         for index in members.indices where members[index].promise != nil {
             point += 1

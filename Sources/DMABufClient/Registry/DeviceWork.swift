@@ -31,6 +31,19 @@ public struct WorkPoint: Sendable {
         self.point = point
         self.within = within
     }
+
+    /// No promise lasts longer than the longest; see ``LastingPromise`` for work that does.
+    fileprivate var interval: Interval {
+        min(Interval(nanoseconds: within.clampedNanoseconds), FenceTerms.longestInterval)
+    }
+}
+
+extension LastingPromise {
+    /// The promise of work that is about to be submitted there.
+    public init(of point: WorkPoint, on places: [WorkPlace]) {
+        let within = Duration.nanoseconds(Int64(point.interval.nanoseconds))
+        self.init(on: places.map(\.attached.attachment), timeline: point.timeline, end: .after(within))
+    }
 }
 
 // Rule: what a device does to buffers is submitted under their locks.
@@ -74,17 +87,6 @@ extension RegistryConnection {
             }
             // Somebody has promised work between the wait and the lock.
             if isSubmitted { return fence }
-        }
-    }
-
-    /// Promises work again that is still under way, at a later point, for who works for longer than the ten seconds that one promise
-    /// may last. Those who wait for it already go on waiting: it is the same fence.
-    public mutating func renewWork(
-        _ fence: Fence, on places: [WorkPlace], as point: WorkPoint, until deadline: Deadline
-    ) throws(RegistryError) {
-        try withLock(on: Self.buffers(of: places), lasting: Self.lockLimit(deadline), until: deadline) {
-            (registry, lock) throws(RegistryError) in
-            for place in places { try registry.promise(fence, on: place, point, lock, until: deadline) }
         }
     }
 
@@ -133,9 +135,8 @@ extension RegistryConnection {
     private mutating func promise(
         _ fence: Fence, on place: WorkPlace, _ point: WorkPoint, _ lock: LockNumber, until deadline: Deadline
     ) throws(RegistryError) {
-        let within = min(Interval(nanoseconds: point.within.clampedNanoseconds), FenceTerms.longestInterval)
         let terms = FenceTerms(
-            timeline: point.timeline, point: point.point, usage: place.usage, kind: .of(fence), within: within)
+            timeline: point.timeline, point: point.point, usage: place.usage, kind: .of(fence), within: point.interval)
         try addReserving(fence, to: place.attached.attachment, terms, lock: lock, until: deadline)
     }
 

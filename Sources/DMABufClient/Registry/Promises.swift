@@ -19,7 +19,7 @@ struct Promises {
     private struct Promise {
         let fence: Fence
         let terms: FenceTerms
-        let end: Deadline
+        var end: Deadline
         /// nil: it was named when an access ended, and nobody was told its number.
         let id: FenceID?
         let order: Int
@@ -40,6 +40,11 @@ struct Promises {
         let end = Deadline.after(.nanoseconds(Int64(clamping: terms.within.nanoseconds)))
         kept[context] = Promise(fence: fence, terms: terms, end: end, id: id, order: nextOrder)
         nextOrder += 1
+    }
+
+    /// Its fence lasts until then.
+    mutating func renewed(_ attachment: AttachmentID, _ timeline: UInt32, _ end: Deadline) {
+        kept[Context(attachment: attachment, timeline: timeline)]?.end = end
     }
 
     /// Each look costs a system call for each fence, so the next is when there are twice as many.

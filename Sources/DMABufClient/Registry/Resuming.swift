@@ -109,7 +109,7 @@ extension Message {
         case .request(let request):
             switch request {
             case .lookup, .inspect, .list, .attach, .attachNamed, .map, .snapshot, .wait, .share, .beginAccess: true
-            case .pin, .unpin: true
+            case .pin, .unpin, .renewFence: true
             // One that was granted has ended with the registry that granted it.
             case .lock: true
             default: false

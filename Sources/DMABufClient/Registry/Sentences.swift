@@ -45,6 +45,7 @@ extension Refusal {
         case .notReserved: "no slot was reserved for the fence"
         case .noSlots(let limit): "the buffer has room for \(limit) fences at most"
         case .notLater(let point): "the timeline is at point \(point) already"
+        case .noSuchFence: "no fence of that timeline is pending: it has ended, or its time is over"
         case .tooLong(let limit): "that is too long: at most \(limit.nanoseconds / 1_000_000) ms"
         case .timedOut(let fences): "\(fences.count) fence(s) did not end in time"
         case .locked(let number): "the buffer is locked (lock \(number.rawValue))"

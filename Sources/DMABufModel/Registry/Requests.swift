@@ -14,6 +14,7 @@ extension Registry {
         case .endAccess(let id): return try endAccess(id, asker)
         case .reserve(let id, let slots): return try reserve(id, slots, asker)
         case .addFence(let id, let terms, let lock): return try addFence(id, terms, lock, asker)
+        case .renewFence(let id, let timeline, let within): return try renewFence(id, timeline, within, asker)
         case .snapshot(let id, let usage): return try snapshot(id, usage, asker)
         case .wait(let id, let usage, let interval): return try wait(id, usage, interval, asker)
         case .lock(let ids, let within, let lasting): return try lock(ids, within, lasting, asker)

@@ -9,6 +9,7 @@ extension Refusal {
         "malformed", "pinned", "moving", "notMoving", "notTheMover", "notOwed", "twoInQuarantine", "wrongSize",
         "sameMemory", "beingRevoked", "notReserved", "noSlots", "notLater", "tooLong", "timedOut", "locked",
         "holdsLock", "lockEnded", "lockTimedOut", "overQuota", "tooMany", "deniedByPolicy", "overCeiling", "settling",
+        "noSuchFence",
     ]
 
     /// Its place in ``kinds``.
@@ -53,6 +54,7 @@ extension Refusal {
         case .deniedByPolicy: 36
         case .overCeiling: 37
         case .settling: 38
+        case .noSuchFence: 39
         }
     }
 }

@@ -7,7 +7,7 @@ extension Request {
         "register", "withdraw", "name", "share", "lookup", "makeToken", "withdrawToken", "inspect", "attach", "map",
         "detach", "pin", "unpin", "renew", "beginAccess", "endAccess", "beginMove", "acknowledge", "refuseMove",
         "commitMove", "abortMove", "revoke", "acknowledgeRevoke", "restore", "reserve", "addFence", "snapshot",
-        "wait", "lock", "unlock", "attachNamed", "list",
+        "wait", "lock", "unlock", "attachNamed", "list", "renewFence",
     ]
 
     /// Its place in ``kinds``.
@@ -45,6 +45,7 @@ extension Request {
         case .unlock: 29
         case .attachNamed: 30
         case .list: 31
+        case .renewFence: 32
         }
     }
 }

@@ -36,6 +36,7 @@ private enum Code: UInt16 {
     case notLater = 62
     case tooLong = 63
     case timedOut = 64
+    case noSuchFence = 65
     case locked = 70
     case holdsLock = 71
     case lockEnded = 72
@@ -98,6 +99,7 @@ extension Refusal: WireValue {
         case .notTheMover: .notTheMover
         case .sameMemory: .sameMemory
         case .notReserved: .notReserved
+        case .noSuchFence: .noSuchFence
         case .lockEnded: .lockEnded
         default: throw .invalidValue(field: "rule", value: UInt64(code.rawValue))
         }
@@ -133,6 +135,7 @@ extension Refusal: WireValue {
         case .sameMemory: .sameMemory
         case .beingRevoked: .beingRevoked
         case .notReserved: .notReserved
+        case .noSuchFence: .noSuchFence
         case .noSlots: .noSlots
         case .notLater: .notLater
         case .tooLong: .tooLong

@@ -33,6 +33,7 @@ extension Request {
         case .restore: .restore
         case .reserve: .reserve
         case .addFence: .addFence
+        case .renewFence: .renewFence
         case .snapshot: .snapshot
         case .wait: .wait
         case .lock: .lock
@@ -122,6 +123,11 @@ extension Request {
         case .addFence:
             let lock: LockNumber? = try reader.readOptional()
             return .addFence(id, try reader.read(), lock: lock)
+        case .renewFence:
+            let within: Interval = try reader.read()
+            let timeline: UInt32 = try reader.read()
+            try reader.readReserved(4)
+            return .renewFence(id, timeline: timeline, within: within)
         case .snapshot:
             let usage: Usage = try reader.readCase(field: "usage")
             try reader.readReserved(7)
@@ -217,6 +223,11 @@ extension Request {
             writer.write(id)
             writer.write(optional: lock)
             writer.write(terms)
+        case .renewFence(let id, let timeline, let within):
+            writer.write(id)
+            writer.write(within)
+            writer.write(timeline)
+            writer.writeReserved(4)
         case .snapshot(let id, let usage):
             writer.write(id)
             writer.write(usage.rawValue)

@@ -85,15 +85,19 @@ struct CopyCommand: ParsableCommand {
         _ places: inout [WorkPlace], _ registry: inout RegistryConnection, until deadline: Deadline
     ) throws {
         let work = try EventFence()
+        let (point, all) = (point, places)
+        var promise = LastingPromise(of: point, on: all)
         try registry.submitWork(on: &places, as: point, until: deadline) { (buffers) throws(DMABufError) in
             try buffers[0].checkCopy(into: buffers[1])
+            promise = LastingPromise(of: point, on: all)
             return work.fence
         }
-        var promise = LongPromise(fence: work.fence, places: places, point: point)
         try copy(places[0].attached.buffer, into: places[1].attached.buffer, until: deadline) {
             () throws(RegistryError) in
             try promise.renew(&registry, until: deadline)
         }
+        // After that the memory may be another, and nobody waited for the rest.
+        guard !promise.end.hasPassed else { throw RegistryError.ruledOut(.noSuchFence) }
         try work.signal()
     }
 
@@ -114,28 +118,6 @@ struct CopyCommand: ParsableCommand {
         throw DMABufError(
             .deadline, "the content could not be copied in time, and the destination has part of it",
             remedy: "allow more time: --within")
-    }
-}
-
-/// The promise of work that may take longer than one promise lasts.
-private struct LongPromise {
-    let fence: Fence
-    let places: [WorkPlace]
-    var point: WorkPoint
-    private var renewal = Deadline.after(Self.pause)
-
-    /// Less than half of what a promise may last.
-    private static let pause = Duration.seconds(4)
-
-    init(fence: Fence, places: [WorkPlace], point: WorkPoint) {
-        (self.fence, self.places, self.point) = (fence, places, point)
-    }
-
-    mutating func renew(_ registry: inout RegistryConnection, until deadline: Deadline) throws(RegistryError) {
-        guard renewal.hasPassed else { return }
-        point.point += 1
-        try registry.renewWork(fence, on: places, as: point, until: deadline)
-        renewal = .after(Self.pause)
     }
 }
 

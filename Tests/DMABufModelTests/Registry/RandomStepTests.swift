@@ -185,8 +185,11 @@ struct RandomSteps {
         case 31: return .reserve(attachment(), slots: UInt32(below(4)))
         case 32: return .addFence(attachment(), fence(), lock: below(4) == 0 ? lockNumber() : nil)
         case 33:
-            return below(2) == 0
-                ? .snapshot(attachment(), .read) : .wait(attachment(), one(of: Usage.self), within: interval())
+            return switch below(3) {
+            case 0: .snapshot(attachment(), .read)
+            case 1: .renewFence(attachment(), timeline: UInt32(below(3)), within: interval())
+            default: .wait(attachment(), one(of: Usage.self), within: interval())
+            }
         case 34: return .lock([id, buffer()], within: interval(), lasting: interval())
         default: return .unlock(lockNumber())
         }

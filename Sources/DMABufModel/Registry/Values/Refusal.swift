@@ -49,6 +49,8 @@ public enum Refusal: Error, Hashable, Sendable {
     case notReserved
     case noSlots(limit: UInt32)
     case notLater(than: UInt64)
+    /// None of that timeline is pending there: it has ended, or its time is over.
+    case noSuchFence
     case tooLong(limit: Interval)
     case timedOut(waitingFor: [FenceID])
 

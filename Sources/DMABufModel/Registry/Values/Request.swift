@@ -51,6 +51,8 @@ public enum Request: Hashable, Sendable {
     // Reservation.
     case reserve(AttachmentID, slots: UInt32)
     case addFence(AttachmentID, FenceTerms, lock: LockNumber?)
+    /// The client's own fence there is still pending, and lasts for `within` from now.
+    case renewFence(AttachmentID, timeline: UInt32, within: Interval)
     case snapshot(AttachmentID, Usage)
     case wait(AttachmentID, Usage, within: Interval)
     case lock([BufferID], within: Interval, lasting: Interval)
