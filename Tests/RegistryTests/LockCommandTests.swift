@@ -45,6 +45,23 @@ struct LockCommandTests {
         _ = try registry.stop()
     }
 
+    @Test("a lock ends with the registry that gave it, and that is told")
+    func restarted() throws {
+        var registry = try shared()
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        let script = "echo $DMABUF_LOCK >\(folder)/n; while ! [ -e \(folder)/go ]; do sleep 0.01; done"
+        let holder = try registry.start("lock", "left", "--", "sh", "-c", script)
+        try wait { Sysfs.integer("\(folder)/n") != nil }
+        try registry.restart()
+        // Nobody has it any more, once its holder has said where it stands.
+        try wait { try registry.run("lock", "left", "--within", "0.5", "--", "true").status == 0 }
+        try Descriptor.open("\(folder)/go", .create).write("")
+        let run = try holder.finish()
+        #expect(run.status == 0 && run.errors.contains("is over before the command is"), "\(run)")
+        _ = try registry.stop()
+    }
+
     @Test("its holder's death releases it")
     func death() throws {
         let registry = try shared()

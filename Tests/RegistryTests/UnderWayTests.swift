@@ -150,4 +150,27 @@ struct UnderWayTests {
         try event.signal()
         #expect(try registry.stop().status == 0)
     }
+
+    @Test("what was to be done under a lock was not, if the registry that gave it is gone before the end")
+    func lock() throws {
+        var registry = try RunningRegistry()
+        var client = try RegistryConnection(at: registry.socket, until: Self.limit)
+        let (id, _) = try client.register(try Self.memory(), kept: .registry, until: Self.limit)
+        var given: LockNumber?
+        var isKilled = false
+        #expect {
+            try client.withLock(on: [id], lasting: .seconds(10), until: Self.limit) {
+                (client, lock) throws(RegistryError) in
+                given = lock
+                isKilled = (try? registry.restart()) != nil
+                // This is answered by the next one.
+                _ = try client.inspect(id, until: Self.limit)
+            }
+        } throws: { error in
+            if case RegistryError.restarted = error { true } else { false }
+        }
+        #expect(isKilled)
+        #expect(try client.nextNotice(until: .now()) == given.map { .lockEnded($0) })
+        #expect(try registry.stop().status == 0)
+    }
 }

@@ -60,7 +60,7 @@ struct PoolPromise {
     ) throws(RegistryError) {
         let next = Self.lasting(on: attachment)
         do throws(RegistryError) {
-            try registry.withLock(on: [buffer], until: deadline) { (registry, lock) throws(RegistryError) in
+            try registry.underLock(on: [buffer], until: deadline) { (registry, lock) throws(RegistryError) in
                 try add(point, lock, FenceTerms.longestInterval, &registry, until: deadline)
             }
         } catch {

@@ -130,7 +130,7 @@ public struct PoolReader: ~Copyable {
     ) throws(RegistryError) -> Frame? {
         point += 1
         let (attached, pins, point) = (members[next].attached, pins, point)
-        let found = try registry.withLock(on: [attached.id], until: deadline) {
+        let found = try registry.underLock(on: [attached.id], until: deadline) {
             (registry, lock) throws(RegistryError) -> Found in
             switch try registry.state(of: attached, .write, until: deadline) {
             case .pending: return .takenBack

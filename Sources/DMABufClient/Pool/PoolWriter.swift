@@ -88,7 +88,7 @@ public struct PoolWriter: ~Copyable {
         let (attached, point, isFixed) = (members[index].attached, point, isFixed)
         let found: (AttachedBuffer, PoolPromise)?
         do throws(RegistryError) {
-            found = try registry.withLock(on: [attached.id], until: min(deadline, .after(.milliseconds(500)))) {
+            found = try registry.underLock(on: [attached.id], until: min(deadline, .after(.milliseconds(500)))) {
                 (registry, lock) throws(RegistryError) in
                 guard try registry.state(of: attached, .read, until: deadline) != .pending else { return nil }
                 let pinned = try registry.pinPresent(attached, until: deadline)

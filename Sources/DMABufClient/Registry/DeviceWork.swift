@@ -76,7 +76,7 @@ extension RegistryConnection {
                 _ = try waitForPromises(place.attached, .waited(before: place.access), until: deadline)
             }
             var fence: Fence?
-            let isSubmitted = try withLock(on: ids, lasting: Self.lockLimit(deadline), until: deadline) {
+            let isSubmitted = try underLock(on: ids, lasting: Self.lockLimit(deadline), until: deadline) {
                 (registry, lock) throws(RegistryError) in
                 try registry.insideAll(&places, from: 0, until: deadline) { (registry, places) throws(RegistryError) in
                     do throws(DMABufError) { fence = try submit(places.map(\.attached.buffer)) } catch {

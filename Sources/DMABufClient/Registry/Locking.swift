@@ -8,8 +8,23 @@ extension RegistryConnection {
     /// Locks all of `buffers` at once, runs `body` with the lock's number, and unlocks, also when `body` throws.
     ///
     /// Throws ``Refusal/lockTimedOut(waitingFor:)`` at `deadline`, or after the longest wait that the registry allows; and
-    /// ``Refusal/lockEnded`` if `lasting`, 10 s at most, was over before `body` was: its end was done without the lock then.
+    /// ``Refusal/lockEnded`` if `lasting`, 10 s at most, was over before `body` was, or ``RegistryError/restarted`` if the
+    /// registry was: its end was done without the lock then.
     public mutating func withLock<Result>(
+        on buffers: [BufferID], lasting: Duration = .seconds(2), until deadline: Deadline,
+        _ body: (inout RegistryConnection, LockNumber) throws(RegistryError) -> Result
+    ) throws(RegistryError) -> Result {
+        try underLock(on: buffers, lasting: lasting, until: deadline) { (registry, lock) throws(RegistryError) in
+            let run = registry.joined.run
+            let result = try body(&registry, lock)
+            guard registry.joined.run == run else { throw .restarted }
+            return result
+        }
+    }
+
+    /// As above, for a `body` whose last deed is a request under the lock's number: once that is granted it is done, whatever
+    /// becomes of the registry.
+    mutating func underLock<Result>(
         on buffers: [BufferID], lasting: Duration = .seconds(2), until deadline: Deadline,
         _ body: (inout RegistryConnection, LockNumber) throws(RegistryError) -> Result
     ) throws(RegistryError) -> Result {

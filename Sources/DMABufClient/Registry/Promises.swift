@@ -37,14 +37,17 @@ struct Promises {
         if kept.count >= nextLook { forgetEnded() }
         let context = Context(attachment: attachment, timeline: terms.timeline)
         guard kept.count < Self.limit || kept[context] != nil else { return }
-        let end = Deadline.after(.nanoseconds(Int64(clamping: terms.within.nanoseconds)))
-        kept[context] = Promise(fence: fence, terms: terms, end: end, id: id, order: nextOrder)
+        kept[context] = Promise(
+            fence: fence, terms: terms, end: Self.end(of: terms.within), id: id, order: nextOrder)
         nextOrder += 1
     }
 
-    /// Its fence lasts until then.
-    mutating func renewed(_ attachment: AttachmentID, _ timeline: UInt32, _ end: Deadline) {
-        kept[Context(attachment: attachment, timeline: timeline)]?.end = end
+    mutating func renewed(_ attachment: AttachmentID, _ timeline: UInt32, _ within: Interval) {
+        kept[Context(attachment: attachment, timeline: timeline)]?.end = Self.end(of: within)
+    }
+
+    private static func end(of within: Interval) -> Deadline {
+        .after(.nanoseconds(Int64(clamping: within.nanoseconds)))
     }
 
     /// Each look costs a system call for each fence, so the next is when there are twice as many.

@@ -61,6 +61,5 @@ extension RegistryConnection {
         on attachment: AttachmentID, _ timeline: UInt32, within: Interval, until deadline: Deadline
     ) throws(RegistryError) {
         try ask(.renewFence(attachment, timeline: timeline, within: within), until: deadline)
-        underWay.promises.renewed(attachment, timeline, .after(.nanoseconds(Int64(clamping: within.nanoseconds))))
     }
 }

@@ -32,6 +32,7 @@ struct UnderWay {
     private var attachments: Set<AttachmentID> = []
     private var accesses: [AttachmentID: Accesses] = [:]
     private var moves: [BufferID: Move] = [:]
+    private var lock: LockNumber?
     /// Of others' moves.
     private var told: [AttachmentID: Told] = [:]
 
@@ -56,8 +57,12 @@ struct UnderWay {
         case (.request(.acknowledge(let attachment, _, _)), .answer(.done)),
             (.request(.acknowledgeRevoke(let attachment)), .answer(.done)):
             accesses[attachment] = nil
+        case (.request(.lock), .answer(.locked(let number, _))): lock = number
+        case (.request(.unlock), .answer(.done)): lock = nil
         case (.request(.beginMove(let buffer, let generation, let terms)), .answer(.moveBegun)):
             moves[buffer] = Move(from: generation, mayBeCommitted: terms.copier == .server)
+        case (.request(.renewFence(let attachment, let timeline, let within)), .answer(.done)):
+            promises.renewed(attachment, timeline, within)
         case (.commitMove(let next), .answer(.refused)): moves[next.buffer]?.mayBeCommitted = false
         default: break
         }
@@ -82,6 +87,7 @@ struct UnderWay {
             told[attachment] = Told(buffer: buffer, generation: generation)
         case .moved(let attachment, _, _), .moveAborted(let attachment, _, _): told[attachment] = nil
         case .moveEnded(let buffer, _): moves[buffer] = nil
+        case .lockEnded(lock): lock = nil
         case .revoked(let attachment, _, _): accesses[attachment] = nil
         case .attachmentEnded(let attachment, _): forget(attachment)
         case .fenceExpired(let id, let buffer): return .fenceExpired(promises.expired(id), buffer)
@@ -103,10 +109,12 @@ struct UnderWay {
     /// Asks the next registry, with a fence where one is needed; a refusal is thrown.
     typealias Ask = (Request, Fence?) throws(RegistryError) -> Message
 
-    /// What the registry before would have said of the moves that were under way. Attachments that have `words` say by
+    /// What the registry before would have said of the moves and the lock that were under way. Attachments that have `words` say by
     /// themselves where they stand.
     mutating func goOn(without words: Set<AttachmentID>, _ ask: Ask) throws(RegistryError) -> [Notice] {
         var notices: [Notice] = []
+        if let lock { notices.append(.lockEnded(lock)) }
+        lock = nil
         for (buffer, move) in moves {
             notices.append(.moveEnded(buffer, try Self.outcome(of: move, buffer, ask)))
         }
