@@ -104,6 +104,7 @@ final class Exchange: Sendable {
     func ask(
         _ message: Message, _ descriptors: consuming DescriptorList, until deadline: Deadline
     ) async throws(RegistryError) -> Reply {
+        try message.checkSendable(with: descriptors)
         let sent = Sent(descriptors)
         while true {
             let epoch = state.withLock { $0.epoch }

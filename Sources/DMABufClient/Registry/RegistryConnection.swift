@@ -220,6 +220,7 @@ extension RegistryConnection {
         _ message: Message, _ descriptors: borrowing DescriptorList, until deadline: Deadline,
         patient: Deadline? = nil
     ) throws(RegistryError) -> Incoming {
+        try message.checkSendable(with: descriptors)
         while true {
             let failure: RegistryError
             do throws(RegistryError) { return try exchangeOnce(message, descriptors, until: deadline) } catch {
