@@ -31,6 +31,22 @@ struct CopyCommandTests {
         _ = try registry.stop()
     }
 
+    @Test("that the last writer has failed is told, until somebody writes it well")
+    func failedWriter() throws {
+        let registry = try registry([["frame", "--size", "4K"], ["other", "--size", "4K"]])
+        let told = "frame: the last work that wrote it has failed (error 110)"
+        // It takes longer than it has promised.
+        _ = try registry.run("fence", "add", "frame", "--write", "--within", "0.1", "--", "sleep", "0.5")
+        let copy = try registry.run("copy", "frame", "other")
+        #expect(copy.status == 0 && copy.errors.contains(told), "\(copy)")
+        let read = try registry.run("read", "frame", "/dev/null")
+        #expect(read.status == 0 && read.errors.contains(told), "\(read)")
+        #expect(try registry.run("fence", "add", "frame", "--write", "--", "true").status == 0)
+        let again = try registry.run("copy", "frame", "other")
+        #expect(again.status == 0 && again.errors.isEmpty, "\(again)")
+        _ = try registry.stop()
+    }
+
     @Test("what does not fit is said, and nothing is copied")
     func refusals() throws {
         let registry = try registry([

@@ -57,6 +57,7 @@ struct CopyCommand: ParsableCommand {
             } else {
                 try copy(&places, &registry, until: deadline)
             }
+            registry.tellFailedWork(of: places[0].attached, source, until: options.deadline)
             // Once this is answered the registry has seen the fence end, before it sees this process end.
             for place in places {
                 _ = try? registry.ask(.detach(place.attached.attachment), until: options.deadline)

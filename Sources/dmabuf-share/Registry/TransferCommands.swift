@@ -28,6 +28,7 @@ struct ReadCommand: ParsableCommand {
             try registry.access(attached, .read, until: deadline) { (buffer) throws(DMABufError) in
                 try buffer.copy(to: file)
             }
+            registry.tellFailedWork(of: attached, buffer.name, until: deadline)
             try emit(TransferReport(attached, did: "read"), json: options.json)
         }
     }
