@@ -126,9 +126,8 @@ let package = Package(
         .testTarget(
             name: "RegistryTests",
             dependencies: [
-                "DMABufClient", "DMABufConnection", "DMABuf", "DMABufModel", "DMABufWire", "DMABufSystem",
-                "TestSupport",
-                system,
+                "DMABufServer", "DMABufClient", "DMABufConnection", "DMABuf", "DMABufModel", "DMABufWire",
+                "DMABufSystem", "TestSupport", system, logging,
             ],
             swiftSettings: strict),
         .testTarget(

@@ -11,30 +11,36 @@ extension RegistryServer {
     /// So many at a time, so that who is here already is served in between.
     private static let acceptedAtOnce = 64
 
-    mutating func acceptAll() {
+    /// False when nobody can come in any more.
+    mutating func acceptAll() -> Bool {
         for _ in 0..<Self.acceptedAtOnce {
             do throws(Errno) {
                 Failpoint.reach(.before, .connect)
-                guard let socket = try listener.tryAccept() else { return }
+                guard let socket = try entrance.next() else { return true }
                 accept(socket)
                 Failpoint.reach(.after, .connect)
             } catch {
+                if error == .brokenPipe { return false }
                 note(.warning, "a connection was turned away", ["error": "\(error)"])
-                guard spare.turnAway(from: listener) else { return restListener() }
+                guard entrance.turnAway(with: &spare) else {
+                    restEntrance()
+                    return true
+                }
             }
         }
+        return true
     }
 
     /// It would be told as readable at once and again: it is looked at after a while, or when a connection has ended.
-    private mutating func restListener() {
-        guard (try? poller.remove(listener.descriptor)) != nil else { return }
+    private mutating func restEntrance() {
+        guard (try? entrance.ignore(by: poller)) != nil else { return }
         nextAccept = now + .milliseconds(10)
     }
 
-    mutating func watchListener() {
+    mutating func watchEntrance() {
         guard nextAccept != nil, !isDraining else { return }
         do throws(Errno) {
-            try poller.add(listener.descriptor, token: EventToken.listener.rawValue)
+            try entrance.watch(by: poller)
             nextAccept = nil
         } catch { nextAccept = now + .milliseconds(10) }
     }

@@ -18,7 +18,7 @@ extension RegistryServer {
 
     mutating func drain() throws(Errno) {
         isDraining = true
-        try? poller.remove(listener.descriptor)
+        try? entrance.ignore(by: poller)
         for client in clients.all {
             client.socket.shutdownReading()
             // The edge may be among the events that are not looked at any more.

@@ -5,7 +5,8 @@ import DMABufModel
 /// What an event of the poller is about: the kind in the upper byte, a number below it. Numbers count up and are never
 /// given twice, so an event that was fetched before its subject went away meets nobody.
 enum EventToken: Equatable {
-    case listener
+    /// Somebody comes in.
+    case entrance
     case signals
     case client(ClientNumber)
     /// The process behind a client.
@@ -25,7 +26,7 @@ enum EventToken: Equatable {
     init?(rawValue: UInt64) {
         let number = rawValue & Self.numberMask
         switch rawValue >> 56 {
-        case 0: self = .listener
+        case 0: self = .entrance
         case 1: self = .signals
         case 2: self = .client(ClientNumber(number))
         case 3: self = .process(ClientNumber(number))
@@ -40,7 +41,7 @@ enum EventToken: Equatable {
 
     var rawValue: UInt64 {
         switch self {
-        case .listener: 0
+        case .entrance: 0
         case .signals: 1 << 56
         case .client(let number): 2 << 56 | number.rawValue
         case .process(let number): 3 << 56 | number.rawValue

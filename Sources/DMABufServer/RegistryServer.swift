@@ -14,7 +14,7 @@ public import SystemPackage
 /// effects, in order; what carrying them out brings to light goes back into the rules as observations, until nothing is
 /// left to do.
 public struct RegistryServer: ~Copyable {
-    let listener: UnixListener
+    let entrance: Entrance
     let poller: Poller
     let signals: SignalFD
     var spare: SpareDescriptor
@@ -48,7 +48,7 @@ public struct RegistryServer: ~Copyable {
     /// Clients whose answers wait for other processes of this daemon's user: see ``Outbox/Outcome/starved``.
     var starved: Set<ClientNumber> = []
     var nextTry: Instant?
-    /// When the listener is watched again; nil while it is.
+    /// When the entrance is watched again; nil while it is.
     var nextAccept: Instant?
     let tokens: TokenHash
     /// nil: nothing survives this process.
@@ -80,7 +80,17 @@ public struct RegistryServer: ~Copyable {
     public init(
         _ listener: consuming UnixListener, _ configuration: Configuration = Configuration(), log: Logger
     ) throws(Errno) {
-        let signals = try SignalFD([.terminate, .interrupt, .hangUp])
+        try self.init(.listener(listener), SignalFD([.terminate, .interrupt, .hangUp]), configuration, log: log)
+    }
+
+    /// Serves those whose sockets come through `door`, until that hangs up. Takes no signals.
+    init(through door: consuming UnixSocket, _ configuration: Configuration, log: Logger) throws(Errno) {
+        try self.init(.door(door), SignalFD([]), configuration, log: log)
+    }
+
+    private init(
+        _ entrance: consuming Entrance, _ signals: consuming SignalFD, _ configuration: Configuration, log: Logger
+    ) throws(Errno) {
         let spare = try SpareDescriptor()
         let poller = try Poller()
         let fresh = try TokenHash()
@@ -91,7 +101,7 @@ public struct RegistryServer: ~Copyable {
         let tokens = beginning.contents.map { TokenHash(salt: $0.start.salt) } ?? fresh
         // Before the first client: from here on strangers' files are in this thread's table alone.
         let reservations = try ReservationWorker()
-        try poller.add(listener.descriptor, token: EventToken.listener.rawValue)
+        try entrance.watch(by: poller)
         try poller.add(signals.descriptor, token: EventToken.signals.rawValue)
         try poller.add(reservations.socket.descriptor, token: EventToken.imported.rawValue)
         // Only now: a value that owns something is made whole or not at all.
@@ -108,7 +118,7 @@ public struct RegistryServer: ~Copyable {
         firstNumber = beginning.firstNumber
         self.reservations = reservations
         self.counts = counts
-        self.listener = listener
+        self.entrance = entrance
         self.signals = signals
         self.spare = spare
         self.poller = poller
@@ -129,7 +139,7 @@ public struct RegistryServer: ~Copyable {
             endLateWorkers()
             if let next = nextTry, next <= now { feedStarved() }
             if let next = mending.next, next <= now { mendVault() }
-            if let next = nextAccept, next <= now { watchListener() }
+            if let next = nextAccept, next <= now { watchEntrance() }
             strangeFiles.look(at: now)
         }
     }
@@ -149,7 +159,7 @@ public struct RegistryServer: ~Copyable {
     /// False when it is time to stop.
     mutating func serve(_ event: PollerEvents.Event) -> Bool {
         switch EventToken(rawValue: event.token) {
-        case .listener: acceptAll()
+        case .entrance: return acceptAll()
         case .signals: return !isToldToStop()
         case .client(let number): serve(client: number, event)
         case .process(let number): processEnded(number)
