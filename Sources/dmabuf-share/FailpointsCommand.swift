@@ -16,10 +16,14 @@
 
         @Flag(help: "Take every step of a client, once and alone.")
         var walk = false
+        @Option(help: "The exporter of the memory that it walks with.")
+        var from = "memfd"
         @OptionGroup var options: RegistryOptions
 
         func run() throws {
-            if walk { return try asking(options) { try Walk(deadline: options.deadline).take(&$0) } }
+            if walk {
+                return try asking(options) { try Walk(exporter: from, deadline: options.deadline).take(&$0) }
+            }
             for role in Failpoint.Role.allCases {
                 for step in Failpoint.steps(of: role) { print("\(role)\t\(step)") }
             }
@@ -29,12 +33,16 @@
     /// A client that is the owner, the importer and the mover of one buffer. What a restart of the registry takes from it, a
     /// lock or a move, it begins again.
     private struct Walk {
+        let exporter: String
         let deadline: Deadline
+
+        private func memory() throws(DMABufError) -> DescribedBuffer {
+            try ExporterBackend.open(exporter).export(.bytes(4096))
+        }
 
         func take(_ registry: inout RegistryConnection) throws {
             let attached = try steadily(&registry) { (registry) throws in
-                let buffer = try MemFDExporter().export(.bytes(4096))
-                let id = try registry.register(buffer, kept: .owner, until: deadline).0
+                let id = try registry.register(memory(), kept: .owner, until: deadline).0
                 return try registry.attach(id, AttachTerms(.readWrite), until: deadline)
             }
             try steadily(&registry) { (registry) throws in try fence(attached, &registry) }
@@ -94,8 +102,7 @@
             case .moveEnded: throw DMABufError(.gone, "the move was called off")
             default: throw DMABufError(.deadline, "the registry did not say how the move goes on")
             }
-            let next = try MemFDExporter().export(.bytes(4096))
-            try registry.commitMove(of: mapped.id, from: mapped.generation, to: next, until: deadline)
+            try registry.commitMove(of: mapped.id, from: mapped.generation, to: memory(), until: deadline)
         }
     }
 

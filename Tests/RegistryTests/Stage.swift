@@ -78,9 +78,9 @@ struct Witness: ~Copyable {
     private let buffer: BufferID
     private let attached: AttachedBuffer
 
-    init(at socket: String) throws {
+    init(at socket: String, from exporter: String) throws {
         var registry = try Self.connection(to: socket)
-        let memory = try ExporterBackend.open("memfd").export(.bytes(4096))
+        let memory = try ExporterBackend.open(exporter).export(.bytes(4096))
         let buffer = try registry.register(memory, kept: .owner, name: "kept", until: Self.limit).0
         attached = try registry.attach("kept", AttachTerms(.readWrite), until: Self.limit)
         self.registry = registry
