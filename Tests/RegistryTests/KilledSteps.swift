@@ -9,8 +9,15 @@ import Testing
 /// One after the other, with buffers of one exporter.
 struct KilledSteps {
     let exporter: String
-    /// Of those that others have nothing to do with.
-    private let dmaBufs = Machine.dmaBufCount
+    /// Of those that have nothing to do with this.
+    private let dmaBufs: Int
+
+    init(exporter: String) {
+        self.exporter = exporter
+        // What a test before this has let go of goes in its own time.
+        Clock.sleep(.milliseconds(500))
+        dmaBufs = Machine.dmaBufCount
+    }
 
     func killClients() throws {
         let registry = try RunningRegistry(tool: FailingTool.path ?? "")
