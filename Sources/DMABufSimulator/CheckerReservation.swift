@@ -91,14 +91,17 @@ extension Checker {
 
     /// It lasts from now, and a move of its buffer is held off no longer for it.
     mutating func renewed(_ id: AttachmentID, _ timeline: UInt32, _ within: Interval, _ peer: Int) throws(Violation) {
-        let buffer = world.attachment(id).map { world.attachments[$0].buffer }
-        let index = world.fences.firstIndex {
-            $0.buffer == buffer && $0.peer == peer && $0.timeline == timeline && !$0.isSuperseded && !$0.isDropped
-                && !$0.hasEnded
+        guard let buffer = world.attachment(id).map({ world.attachments[$0].buffer }) else { return }
+        let renewed = world.fences.indices.filter {
+            let fence = world.fences[$0]
+            return fence.buffer == buffer && fence.peer == peer && fence.timeline == timeline && !fence.isDropped
+                && !fence.hasEnded
         }
-        guard let buffer, let index else { throw Violation(.fencesEnd, "a fence was renewed that is not pending") }
+        guard renewed.contains(where: { !world.fences[$0].isSuperseded }) else {
+            throw Violation(.fencesEnd, "a fence was renewed that is not pending")
+        }
         let end = world.now + within
-        world.fences[index].end = end
+        for index in renewed { world.fences[index].end = end }
         guard world.buffers[buffer].mover != nil, let last = world.buffers[buffer].moveEnd else { return }
         try expect(end <= last, .fencesEnd, "a fence holds off a move beyond its deadline")
     }

@@ -84,17 +84,17 @@ public struct ChildProcess: ~Copyable, Sendable {
     public borrowing func wait(forwarding signals: borrowing SignalFD) throws(Errno) -> Ending {
         let poller = try poller(with: signals)
         while true {
-            if let ending = try wait(poller, forwarding: signals) { return ending }
+            if let ending = try wait(poller, forwarding: signals, until: .after(.seconds(3600))) { return ending }
         }
     }
 
-    /// As above; nil as soon as `other` is readable.
+    /// As above; nil as soon as `other` is readable, and at `deadline`.
     public borrowing func wait(
-        forwarding signals: borrowing SignalFD, unless other: borrowing Descriptor
+        forwarding signals: borrowing SignalFD, unless other: borrowing Descriptor, until deadline: Deadline
     ) throws(Errno) -> Ending? {
         let poller = try poller(with: signals)
         try poller.add(other, token: 2)
-        return try wait(poller, forwarding: signals)
+        return try wait(poller, forwarding: signals, until: deadline)
     }
 
     private borrowing func poller(with signals: borrowing SignalFD) throws(Errno) -> Poller {
@@ -106,10 +106,10 @@ public struct ChildProcess: ~Copyable, Sendable {
 
     /// nil when there is something else to look at.
     private borrowing func wait(
-        _ poller: borrowing Poller, forwarding signals: borrowing SignalFD
+        _ poller: borrowing Poller, forwarding signals: borrowing SignalFD, until deadline: Deadline
     ) throws(Errno) -> Ending? {
         while true {
-            switch try poller.next(until: .after(.seconds(3600))) {
+            switch try poller.next(until: deadline) {
             case 0:
                 let ending = try reap()
                 // What came after its end is nobody's any more, and not ours.

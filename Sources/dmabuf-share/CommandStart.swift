@@ -58,12 +58,17 @@ struct AttendedCommand: ~Copyable {
         return try Fence(adopting: pidfd)
     }
 
-    /// Waits for its end, and returns its status. The registry's end is told and does not end the command.
-    func wait(_ registry: inout RegistryConnection, hearing: (Notice) -> Void) throws -> Int32 {
+    /// Waits for its end, and returns its status. The registry's end is told and does not end the command; `meanwhile` is
+    /// called now and then, and says when next.
+    func wait(
+        _ registry: inout RegistryConnection, hearing: (Notice) -> Void,
+        meanwhile: (inout RegistryConnection) throws(RegistryError) -> Deadline = { _ in .after(.seconds(3600)) }
+    ) throws -> Int32 {
         do {
             while true {
+                let next = try meanwhile(&registry)
                 while let notice = try registry.nextNotice(until: .now()) { hearing(notice) }
-                let ending = try registry.withDescriptor { try child.wait(forwarding: signals, unless: $0) }
+                let ending = try registry.withDescriptor { try child.wait(forwarding: signals, unless: $0, until: next) }
                 if let ending { return ending.status }
             }
         } catch let error as RegistryError {

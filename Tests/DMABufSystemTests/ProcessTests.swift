@@ -33,10 +33,12 @@ struct ProcessTests {
         let other = try EventFD()
         let child = try start("exec sleep 60")
         try other.signal()
-        #expect(try child.wait(forwarding: signals, unless: other.descriptor) == nil)
+        let soon = Deadline.after(.seconds(20))
+        #expect(try child.wait(forwarding: signals, unless: other.descriptor, until: soon) == nil)
         #expect(other.drain() == 1)
+        #expect(try child.wait(forwarding: signals, unless: other.descriptor, until: .now()) == nil)
         try child.send(.kill)
-        #expect(try child.wait(forwarding: signals, unless: other.descriptor) == .killed(signal: 9))
+        #expect(try child.wait(forwarding: signals, unless: other.descriptor, until: soon) == .killed(signal: 9))
     }
 
     @Test func itsPidFDTellsItsEnd() throws {

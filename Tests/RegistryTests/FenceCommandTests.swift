@@ -93,6 +93,25 @@ struct FenceCommandTests {
         _ = try registry.stop()
     }
 
+    @Test("a command takes as long as it takes, and who waits from the beginning waits to the end")
+    func long() throws {
+        let registry = try shared()
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        let work = try registry.start(
+            "fence", "add", "frame", "--write", "--", "sh", "-c", "while ! [ -e \(folder)/go ]; do sleep 0.05; done")
+        try wait { try registry.run("fence", "list", "frame").output.contains("write") }
+        let early = try registry.start("fence", "wait", "frame", "--timeout", "30")
+        // Longer than one fence may last.
+        Clock.sleep(.seconds(11))
+        #expect(try registry.run("fence", "list", "frame").output.contains("write"))
+        try Descriptor.open("\(folder)/go", .create).write("")
+        #expect(try early.finish().status == 0)
+        let run = try work.finish()
+        #expect(run.status == 0 && run.errors.isEmpty, "\(run)")
+        _ = try registry.stop()
+    }
+
     @Test("a command that cannot be run leaves no work behind")
     func notFound() throws {
         let registry = try shared()

@@ -74,9 +74,16 @@ extension RegistryClient {
     private func waitForPromises(
         _ attached: AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
     ) async throws(RegistryError) {
-        let request = Request.waiting(attached.attachment, .waited(before: access), until: deadline)
-        // The wait has its own end, and is answered then.
-        try await ask(request, until: deadline.advanced(by: exchange.answersWithin))
+        while true {
+            do throws(RegistryError) {
+                let request = Request.waiting(attached.attachment, .waited(before: access), until: deadline)
+                // The wait has its own end, and is answered then.
+                try await ask(request, until: deadline.advanced(by: exchange.answersWithin))
+                return
+            } catch {
+                guard error.mayWaitOn(until: deadline) else { throw error }
+            }
+        }
     }
 
     /// What is pending is waited for by a thread of its own; mostly nothing is. How it ended is the body's business, as

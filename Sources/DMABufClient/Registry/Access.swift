@@ -147,10 +147,16 @@ extension RegistryConnection {
     mutating func waitForPromises(
         _ attached: AttachedBuffer, _ usage: Usage, until deadline: Deadline
     ) throws(RegistryError) -> FenceStatus {
-        let request = Request.waiting(attached.attachment, usage, until: deadline)
-        // The wait has its own end, and is answered then.
-        guard case .waited(let status) = try ask(request, patient: deadline) else { return .ok }
-        return status
+        while true {
+            do throws(RegistryError) {
+                let request = Request.waiting(attached.attachment, usage, until: deadline)
+                // The wait has its own end, and is answered then.
+                guard case .waited(let status) = try ask(request, patient: deadline) else { return .ok }
+                return status
+            } catch {
+                guard error.mayWaitOn(until: deadline) else { throw error }
+            }
+        }
     }
 
     private mutating func waitForMove(
@@ -212,7 +218,14 @@ extension Request {
     /// `deadline` ends the wait.
     static func waiting(_ attachment: AttachmentID, _ usage: Usage, until deadline: Deadline) -> Request {
         let within = Interval(nanoseconds: deadline.remaining.clampedNanoseconds)
-        // No fence is pending for longer than that.
+        // One wait is no longer than one fence.
         return .wait(attachment, usage, within: min(within, FenceTerms.longestInterval))
+    }
+}
+
+extension RegistryError {
+    /// Whether a wait was over before its asker's deadline was: a fence that is renewed outlasts one wait.
+    func mayWaitOn(until deadline: Deadline) -> Bool {
+        if case .ruledOut(.timedOut) = self { !deadline.hasPassed } else { false }
     }
 }

@@ -14,8 +14,8 @@ public struct LastingPromise: Sendable {
     private let timeline: UInt32
     /// When the first of the fences is over, unless they are renewed.
     public private(set) var end: Deadline
-    /// When half of what is left of that will be over.
-    private var nextTurn: Deadline
+    /// When it is to be renewed: half of what is left is over then.
+    public private(set) var nextTurn: Deadline
 
     /// `end`: no later than that of any of the fences.
     public init(on attachments: [AttachmentID], timeline: UInt32, end: Deadline) {
@@ -25,7 +25,7 @@ public struct LastingPromise: Sendable {
         nextTurn = .after(end.remaining / 2)
     }
 
-    /// To be called now and then. Asks the registry when half of what was left is over.
+    /// To be called now and then. Asks the registry from ``nextTurn`` on.
     ///
     /// Throws ``Refusal/noSuchFence`` when the time of one is over. During a move, and while the registry is restarted,
     /// they may not be renewed: they last until ``end`` then.

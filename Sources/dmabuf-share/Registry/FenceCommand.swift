@@ -50,8 +50,9 @@ struct FenceAdd: ParsableCommand {
         usage: "dmabuf-share fence add <name> --write|--read|--bookkeep [<options>] -- <command> ...",
         discussion: """
             COMMAND is given the buffer as `attach` gives it, and its exit status is ours. It does not wait for the work \
-            of others: `fence wait` does. The fence ends with COMMAND, however that ends; after --within it is an error \
-            for those who wait.
+            of others: `fence wait` does. The fence ends with COMMAND, however that ends, and is renewed until then, but \
+            for a move, which waits for what was promised before it and no longer. With --within it is an error for those \
+            who wait after that.
 
             EXAMPLES:
               dmabuf-share fence add frame --write -- ./render
@@ -61,8 +62,10 @@ struct FenceAdd: ParsableCommand {
     @OptionGroup var buffer: BufferArgument
     @Flag(exclusivity: .exclusive) var kind: FenceClass
 
-    @Option(help: ArgumentHelp("By when COMMAND has ended, 10 at most.", valueName: "seconds"))
-    var within = Seconds(10)
+    @Option(
+        help: ArgumentHelp(
+            "By when COMMAND has ended, 10 at most. Default: however long it takes.", valueName: "seconds"))
+    var within: Seconds?
 
     @OptionGroup var shown: TokenOptions
     @OptionGroup var options: RegistryOptions
@@ -91,6 +94,7 @@ struct FenceAdd: ParsableCommand {
     private func run(_ registry: inout RegistryConnection, _ attached: AttachedBuffer) throws -> Int32 {
         let ended = try EventFence()
         defer { try? ended.signal() }
+        var promise = LastingPromise(on: [attached.attachment], timeline: 1, end: .after(longest.duration))
         try add(ended.fence, .eventFD, &registry, attached)
         let running = try BufferEnvironment(attached.buffer, name: buffer.name).attend(words(of: command))
         do {
@@ -98,7 +102,26 @@ struct FenceAdd: ParsableCommand {
         } catch let error as RegistryError {
             note("\(error.asError.message): the fence ends with this process, and not with the command's")
         }
-        return try running.wait(&registry) { tell($0, of: buffer.name) }
+        return try running.wait(&registry) {
+            tell($0, of: buffer.name)
+        } meanwhile: { (registry) throws(RegistryError) in
+            try renew(&promise, &registry)
+        }
+    }
+
+    private var longest: Seconds { within ?? Seconds(10) }
+
+    /// Returns when to come again.
+    private func renew(
+        _ promise: inout LastingPromise, _ registry: inout RegistryConnection
+    ) throws(RegistryError) -> Deadline {
+        guard within == nil, !promise.end.hasPassed else { return .after(.seconds(3600)) }
+        do throws(RegistryError) { try promise.renew(&registry, until: options.deadline) } catch {
+            // That it is over is told by a notice.
+            guard case .ruledOut = error else { throw error }
+            return .after(.seconds(3600))
+        }
+        return promise.nextTurn
     }
 
     /// The later takes the earlier one's place.
@@ -106,7 +129,7 @@ struct FenceAdd: ParsableCommand {
         _ fence: Fence, _ kind: FenceTerms.Kind, _ registry: inout RegistryConnection, _ attached: AttachedBuffer
     ) throws {
         let terms = FenceTerms(
-            timeline: 1, point: kind == .eventFD ? 1 : 2, usage: self.kind.usage, kind: kind, within: within.interval)
+            timeline: 1, point: kind == .eventFD ? 1 : 2, usage: self.kind.usage, kind: kind, within: longest.interval)
         _ = try registry.add(fence, to: attached.attachment, terms, until: options.deadline)
     }
 }

@@ -134,7 +134,7 @@ extension Registry {
 // Work that takes longer than a fence may last has its fence renewed, by its promiser, while it is pending: it is the same
 // fence, and who waits for it waits on. That says nothing new, so it needs no lock, and is done during a move as well,
 // which waits for all fences: but no further than to the move's own deadline, for nobody holds off a move for longer than
-// its mover has agreed to.
+// its mover has agreed to. Those whose places it took, and that somebody still waits for, stand for the same work.
 
 extension Registry {
     mutating func renewFence(_ id: AttachmentID, _ timeline: UInt32, _ within: Interval, _ asker: Asker)
@@ -144,10 +144,15 @@ extension Registry {
         guard attachments[attachment].rights.contains(.fence) else { throw .forbidden(missing: .fence) }
         guard within <= FenceTerms.longestInterval else { throw .tooLong(limit: FenceTerms.longestInterval) }
         let buffer = attachments[attachment].buffer
-        guard let slot = findFence(asker.client, timeline, on: buffer) else { throw .noSuchFence }
+        guard findFence(asker.client, timeline, on: buffer) != nil else { throw .noSuchFence }
         if let move = buffers[buffer].move, now + within > move.until { throw .moving(until: move.until) }
-        deadlines.cancel(&fences[slot].timer)
-        fences[slot].timer = deadlines.add(now + within, for: .fence(slot))
+        var cursor = buffers[buffer].fences.first
+        while let slot = cursor {
+            cursor = bufferFences.after(slot)
+            guard fences[slot].client == asker.client, fences[slot].timeline == timeline else { continue }
+            deadlines.cancel(&fences[slot].timer)
+            fences[slot].timer = deadlines.add(now + within, for: .fence(slot))
+        }
         return .done
     }
 }
