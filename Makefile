@@ -106,7 +106,7 @@ coverage: test-packages ## how many lines of the rules and of the wire their tes
 .PHONY: bench
 bench: release ## the daemon against the same in C, in turns: attach, register, CPU, death, memory; and the rules alone
 	@$(NEED) --why "to measure" $(BENCH_PACKAGES)
-	@swift build -c release --product dmabuf-bench >&2
+	@swift build -c release --static-swift-stdlib --product dmabuf-bench >&2
 	@Tests/Bench/run .build/release
 
 .PHONY: guest

@@ -50,8 +50,7 @@ public final class DMABuffer: Sendable {
             }
             self.kind = .memfd
         default:
-            descriptor.closeElsewhere()
-            throw DMABufError(.notADMABuf, "descriptor is \(identification.kind), not a dma-buf")
+            throw mistaken(descriptor, "dma-buf")
         }
         do throws(Errno) {
             let status = try descriptor.status()
@@ -64,7 +63,8 @@ public final class DMABuffer: Sendable {
         guard byteCount > 0, byteCount <= UInt64(Int.max) else {
             throw DMABufError(.invalid, "the buffer says that it has \(byteCount) bytes")
         }
-        isWritable = descriptor.isOpenForWriting && seals.isDisjoint(with: [.write, .futureWrite])
+        let isOpen = identification.isKnownWritable || descriptor.isOpenForWriting
+        isWritable = isOpen && seals.isDisjoint(with: [.write, .futureWrite])
         self.descriptor = descriptor
     }
 
@@ -134,6 +134,13 @@ public final class DMABuffer: Sendable {
             try DMABufIoctl.importSyncFile(fence.descriptor, into: descriptor, as: access.ioctlAccess)
         }
     }
+}
+
+/// What came is closed with care.
+func mistaken(_ descriptor: consuming Descriptor, _ wanted: String) -> DMABufError {
+    let kind = try? DescriptorKind(of: descriptor)
+    descriptor.closeElsewhere()
+    return DMABufError(.notADMABuf, "descriptor is \(kind ?? .other("gone")), not a \(wanted)")
 }
 
 func identify(

@@ -23,8 +23,9 @@ extension Exporter {
         guard request.isPossible else {
             throw DMABufError(.invalid, "\(name): no buffer can be made for \(request)")
         }
+        guard let limit = offer.sizeLimit else { return }
         let needed = request.linearDescription().byteCount
-        if let limit = offer.sizeLimit, needed > limit {
+        if needed > limit {
             throw DMABufError(
                 .unsupported, "\(name): \(needed) bytes asked for and at most \(limit) allowed",
                 remedy: "ask for less, or raise the limit of the module")

@@ -33,14 +33,12 @@ public final class Fence: Sendable {
 
     /// As above, where somebody may have looked already.
     package init(adopting descriptor: consuming Descriptor, identifiedAs found: Identification?) throws(DMABufError) {
-        let kind = try identify(descriptor, found).kind
-        switch kind {
+        switch try identify(descriptor, found).kind {
         case .syncFile: self.kind = .syncFile
         case .eventfd: self.kind = .eventfd
         case .pidfd: self.kind = .pidfd
         default:
-            descriptor.closeElsewhere()
-            throw DMABufError(.notADMABuf, "descriptor is \(kind), not a fence")
+            throw mistaken(descriptor, "fence")
         }
         self.descriptor = descriptor
     }

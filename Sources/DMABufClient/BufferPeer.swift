@@ -52,7 +52,7 @@ public struct BufferPeer: ~Copyable, Sendable {
             description: buffer.description, backing: buffer.kind == .dmaBuf ? .dmaBuf : .memfd, access: access,
             name: name, checksum: checksum, fences: fences.map(\.onTheWire))
         let answer = try speaking("offer a buffer") { () throws(ConnectionError) in
-            let serial = try connection.send(.offer(offer), with: descriptors, until: deadline)
+            let serial = try connection.send(offer, with: descriptors, until: deadline)
             let incoming = try nextAnswer(until: deadline)
             guard incoming.envelope.serial == serial else {
                 throw connection.end(.unexpected, .unexpected("an answer to something else"))
@@ -87,28 +87,30 @@ public struct BufferPeer: ~Copyable, Sendable {
     public mutating func nextOffer(
         until deadline: Deadline, unless refuse: (ReceivedOffer) -> DMABufError? = { _ in nil }
     ) throws(DMABufError) -> ReceivedOffer {
-        var incoming = try speaking("receive a buffer") { () throws(ConnectionError) in
+        let incoming = try speaking("receive a buffer") { () throws(ConnectionError) in
             try connection.receive(until: deadline)
         }
-        let arrival = Deadline.now()
-        let serial = incoming.envelope.serial
+        let (arrival, serial) = (Deadline.now(), incoming.envelope.serial)
+        var descriptors = incoming.descriptors
         guard case .offer(let offer) = incoming.envelope.message else {
             _ = connection.end(.unexpected, .unexpected("a message that is no offer"))
             throw DMABufError(.failed, "the peer sent something that is no offer")
         }
-        let result = ReceivedOffer.check(offer, &incoming.descriptors, arrival: arrival).flatMap { received in
-            refuse(received).map { .failure(ReceivedOffer.Problem($0, .unwanted)) } ?? .success(received)
+        let received: ReceivedOffer
+        do throws(ReceivedOffer.Problem) {
+            received = try ReceivedOffer(offer, &descriptors, arrival: arrival)
+            if let error = refuse(received) { throw .init(error, .unwanted) }
+        } catch {
+            try answer(serial, .refused(error.refusal), until: deadline)
+            throw error.error
         }
+        try answer(serial, .accepted, until: deadline)
+        return received
+    }
+
+    private mutating func answer(_ serial: UInt64, _ message: Message, until deadline: Deadline) throws(DMABufError) {
         try speaking("answer an offer") { () throws(ConnectionError) in
-            switch result {
-            case .success: try connection.answer(serial, .accepted, until: deadline)
-            case .failure(let problem):
-                try connection.answer(serial, .refused(problem.refusal), until: deadline)
-            }
-        }
-        switch result {
-        case .success(let received): return received
-        case .failure(let problem): throw problem.error
+            try connection.answer(serial, message, until: deadline)
         }
     }
 }

@@ -47,14 +47,13 @@ public struct ReceivedOffer: Sendable {
             self.error = error
         }
     }
+}
 
+extension ReceivedOffer {
     /// Takes the descriptors of an offer; whatever is not kept is closed by the list.
-    static func check(
-        _ offer: Offer, _ descriptors: inout DescriptorList, arrival: Deadline
-    ) -> Result<ReceivedOffer, Problem> {
+    init(_ offer: Offer, _ descriptors: inout DescriptorList, arrival: Deadline) throws(Problem) {
         do throws(DMABufError) {
-            var memory: [DMABuffer] = []
-            for _ in offer.description.sizes {
+            let memory = try offer.description.sizes.map { (_) throws(DMABufError) in
                 let buffer = try DMABuffer(adopting: descriptors.takeFirst()!)
                 guard buffer.kind == offer.backing.kind else {
                     throw DMABufError(.notADMABuf, "a \(buffer.kind.rawValue) was offered as a \(offer.backing)")
@@ -63,24 +62,22 @@ public struct ReceivedOffer: Sendable {
                     throw DMABufError(
                         .notADMABuf, "a \(buffer.kind.rawValue) was offered to write and can only be read")
                 }
-                memory.append(buffer)
+                return buffer
             }
-            var fences: [ReceivedFence] = []
-            for offered in offer.fences {
+            let longest = Self.fenceLimit.clampedNanoseconds
+            let fences = try offer.fences.map { (offered) throws(DMABufError) in
                 let fence = try Fence(adopting: descriptors.takeFirst()!)
                 guard fence.kind == offered.kind.fenceKind else {
                     throw DMABufError(.notADMABuf, "a \(fence.kind.rawValue) was offered as a \(offered.kind)")
                 }
-                let within = min(.nanoseconds(Int64(clamping: offered.within)), fenceLimit)
-                fences.append(
-                    ReceivedFence(fence: fence, usage: offered.usage, deadline: arrival.advanced(by: within)))
+                let deadline = Deadline(nanoseconds: arrival.nanoseconds + min(offered.within, longest))
+                return ReceivedFence(fence: fence, usage: offered.usage, deadline: deadline)
             }
-            let buffer = try DescribedBuffer(offer.description, memory: memory)
-            return .success(
-                ReceivedOffer(
-                    buffer: buffer, access: offer.access, name: offer.name, checksum: offer.checksum, fences: fences))
+            self.init(
+                buffer: try DescribedBuffer(offer.description, memory: memory), access: offer.access, name: offer.name,
+                checksum: offer.checksum, fences: fences)
         } catch {
-            return .failure(Problem(error, error.refusalReason))
+            throw Problem(error, error.refusalReason)
         }
     }
 }

@@ -42,10 +42,24 @@ public struct Connection: ~Copyable, Sendable {
     public mutating func send(
         _ message: Message, with descriptors: borrowing DescriptorList = DescriptorList(), until deadline: Deadline
     ) throws(ConnectionError) -> UInt64 {
-        let serial = nextSerial
-        nextSerial += 1
-        try send(Envelope(serial: serial, message), with: descriptors, until: deadline)
+        let serial = takeSerial()
+        try send(message, numbered: serial, with: descriptors, until: deadline)
         return serial
+    }
+
+    /// As above, an offer.
+    public mutating func send(
+        _ offer: Offer, with descriptors: borrowing DescriptorList, until deadline: Deadline
+    ) throws(ConnectionError) -> UInt64 {
+        let serial = takeSerial()
+        precondition(descriptors.count == offer.descriptorCount, "descriptors do not match the offer")
+        try sendEncoded(offer.encode(serial, into: &outgoing), with: descriptors, until: deadline)
+        return serial
+    }
+
+    private mutating func takeSerial() -> UInt64 {
+        defer { nextSerial += 1 }
+        return nextSerial
     }
 
     /// Answers a request under its number.
@@ -53,14 +67,21 @@ public struct Connection: ~Copyable, Sendable {
         _ request: UInt64, _ message: Message, with descriptors: borrowing DescriptorList = DescriptorList(),
         until deadline: Deadline
     ) throws(ConnectionError) {
-        try send(Envelope(serial: request, message), with: descriptors, until: deadline)
+        try send(message, numbered: request, with: descriptors, until: deadline)
     }
 
     private mutating func send(
-        _ envelope: Envelope, with descriptors: borrowing DescriptorList, until deadline: Deadline
+        _ message: Message, numbered serial: UInt64, with descriptors: borrowing DescriptorList,
+        until deadline: Deadline
     ) throws(ConnectionError) {
-        precondition(descriptors.count == envelope.message.descriptorCount, "descriptors do not match the message")
-        let count = envelope.encode(into: &outgoing)
+        precondition(descriptors.count == message.descriptorCount, "descriptors do not match the message")
+        try sendEncoded(message.encode(serial, into: &outgoing), with: descriptors, until: deadline)
+    }
+
+    /// The first `count` bytes of what was encoded.
+    private mutating func sendEncoded(
+        _ count: Int, with descriptors: borrowing DescriptorList, until deadline: Deadline
+    ) throws(ConnectionError) {
         do throws(Errno) {
             try socket.send(outgoing.span.extracting(first: count), with: descriptors, until: deadline)
         } catch {
@@ -77,7 +98,8 @@ public struct Connection: ~Copyable, Sendable {
     public mutating func receive(until deadline: Deadline) throws(ConnectionError) -> Incoming {
         let received: Received
         do throws(ReceiveError) {
-            received = try socket.receive(into: &incoming, until: deadline, &patience)
+            received = try socket.receive(
+                into: &incoming, descriptorsAtMost: Wire.descriptorLimit, until: deadline, &patience)
         } catch {
             switch error {
             case .closed: throw .closed
@@ -129,7 +151,8 @@ public struct Connection: ~Copyable, Sendable {
         var mayBeReset = true
         while leftBehind.count < Self.leftBehindLimit {
             do throws(ReceiveError) {
-                let received = try socket.receive(into: &incoming, until: deadline)
+                let received = try socket.receive(
+                    into: &incoming, descriptorsAtMost: Wire.descriptorLimit, until: deadline)
                 let envelope = try? Envelope(
                     decoding: incoming.span.extracting(first: received.byteCount),
                     descriptorCount: received.descriptors.count)

@@ -18,17 +18,18 @@ public struct PixelFormat: Hashable, Sendable {
     public let planes: [PlaneShape]
 
     public init?(fourcc: UInt32) {
-        guard let planes = Self.shapes[Self.text(of: fourcc)] else { return nil }
+        guard let planes = Self.shapes[fourcc] else { return nil }
         self.fourcc = fourcc
         self.planes = planes
     }
 
     /// From its four characters: "XR24".
     public init?(_ text: String) {
-        let bytes = Array(text.utf8)
-        guard bytes.count == 4 else { return nil }
-        self.init(fourcc: bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) })
+        guard text.utf8.count == 4 else { return nil }
+        self.init(fourcc: Self.fourcc(of: text))
     }
+
+    private static func fourcc(of text: String) -> UInt32 { text.utf8.reversed().reduce(0) { $0 << 8 | UInt32($1) } }
 
     public static let xrgb8888 = PixelFormat("XR24")!
 
@@ -44,9 +45,9 @@ public struct PixelFormat: Hashable, Sendable {
     }
 
     /// The formats that are known, by their four characters.
-    public static var known: [String] { shapes.keys.sorted() }
+    public static var known: [String] { shapes.keys.map(text).sorted() }
 
-    private static let shapes: [String: [PlaneShape]] = {
+    private static let shapes: [UInt32: [PlaneShape]] = {
         func packed(_ bytes: UInt32) -> [PlaneShape] {
             [PlaneShape(bytesPerSample: bytes, horizontal: 1, vertical: 1)]
         }
@@ -74,7 +75,7 @@ public struct PixelFormat: Hashable, Sendable {
         for name in ["YU12", "YV12"] { shapes[name] = planar(1, [1, 1], across: 2, down: 2) }
         for name in ["YU16", "YV16"] { shapes[name] = planar(1, [1, 1], across: 2, down: 1) }
         for name in ["YU24", "YV24"] { shapes[name] = planar(1, [1, 1], across: 1, down: 1) }
-        return shapes
+        return [UInt32: [PlaneShape]](uniqueKeysWithValues: shapes.map { (fourcc(of: $0), $1) })
     }()
 }
 

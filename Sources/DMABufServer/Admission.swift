@@ -35,8 +35,7 @@ extension RegistryServer {
     func admit(_ memories: Memories, _ descriptors: inout DescriptorList) throws(DMABufError)
         -> MemoryTable.Entry
     {
-        var memory: [DMABuffer] = []
-        for _ in memories.description.sizes {
+        let memory = try memories.description.sizes.map { (_) throws(DMABufError) in
             let found = descriptors.identificationOfFirst
             guard let descriptor = descriptors.takeFirst() else {
                 throw DMABufError(.notADMABuf, "a descriptor is missing")
@@ -48,7 +47,7 @@ extension RegistryServer {
             guard buffer.isWritable else {
                 throw DMABufError(.notADMABuf, "a \(buffer.kind.rawValue) that can only be read is not shared")
             }
-            memory.append(buffer)
+            return buffer
         }
         _ = try DescribedBuffer(memories.description, memory: memory)
         return MemoryTable.Entry(memory: memory, memories: memories, baseline: 1)

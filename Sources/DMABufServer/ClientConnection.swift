@@ -21,6 +21,8 @@ final class ClientConnection {
     let known: Identity
     var stage = Stage.greeting
     var outbox = Outbox()
+    /// A message with descriptors was sent, and may not have been read.
+    var mayHaveUnread = false
     /// It named the feature.
     var wantsPages = false
     /// The page that it writes; nil: its accesses come as messages.

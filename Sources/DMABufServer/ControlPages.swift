@@ -177,7 +177,7 @@ extension RegistryServer {
         joined.pages = own.pages
         let count = Message.joined(joined).encode(serial, into: &outgoing)
         if (try? client.socket.trySend(outgoing.span.extracting(first: count), with: files)) == .sent {
-            client.outbox.hasSentDescriptors()
+            client.mayHaveUnread = true
             client.own = own
         } else {
             pages.cutOff(own, of: client.identity.user)

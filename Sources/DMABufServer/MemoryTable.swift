@@ -13,6 +13,9 @@ struct GenerationKey: Hashable, Sendable {
 
     /// Few buffers have two at a time.
     func hash(into hasher: inout Hasher) { hasher.combine(buffer) }
+
+    /// A buffer's number was drawn at random, here: nobody chooses where it comes to lie, and no hasher is needed.
+    func _rawHashValue(seed: Int) -> Int { Int(truncatingIfNeeded: buffer.low) ^ seed }
 }
 
 /// The memory behind every generation that is not released.

@@ -4,24 +4,20 @@ import DMABuf
 import DMABufSystem
 import SystemPackage
 
-/// What a client is sent, in order. A message that the client's queue has no room for waits here.
-///
-/// Rule: *at most one unread message with descriptors per client.* The kernel counts descriptors in flight per uid: one
-/// slow reader could keep all others of its uid from being sent any.
+/// What a client's queue has no room for yet, in order.
 struct Outbox {
-    private struct Entry {
-        var bytes: [UInt8]
-        var descriptors: [DMABuffer]
-        var isNotice: Bool
+    struct Entry {
+        let bytes: [UInt8]
+        let descriptors: [DMABuffer]
+        let isNotice: Bool
     }
 
     private var waiting: [Entry] = []
     private var sent = 0
-    /// A message with descriptors was sent, and may not have been read.
-    private var mayHaveUnread = false
 
     var isEmpty: Bool { waiting.isEmpty }
     var count: Int { waiting.count - sent }
+    var first: Entry? { isEmpty ? nil : waiting[sent] }
 
     enum Outcome {
         case sent
@@ -32,50 +28,56 @@ struct Outbox {
         case gone
     }
 
-    /// A message with descriptors went past it, while it was empty.
-    mutating func hasSentDescriptors() { mayHaveUnread = true }
-
-    /// Sends now if it can, and keeps what it cannot.
-    mutating func send(
-        _ bytes: Span<UInt8>, _ descriptors: [DMABuffer], isNotice: Bool, to socket: borrowing UnixSocket
-    ) -> Outcome {
-        let outcome = waiting.isEmpty ? trySend(bytes, descriptors, socket) : .kept
-        if outcome == .sent || outcome == .gone { return outcome }
+    mutating func append(_ bytes: Span<UInt8>, _ descriptors: [DMABuffer], isNotice: Bool) {
         waiting.append(Entry(bytes: Array(copying: bytes), descriptors: descriptors, isNotice: isNotice))
+    }
+
+    mutating func removeFirst() {
+        sent += 1
+        if sent == waiting.count {
+            waiting.removeAll(keepingCapacity: sent <= 16)
+            sent = 0
+        } else if sent * 2 > waiting.count, sent >= 16 {
+            // A client that always leaves one unread must not make us keep all that it has read.
+            waiting.removeFirst(sent)
+            sent = 0
+        }
+    }
+}
+
+// Rule: *at most one unread message with descriptors per client.* The kernel counts descriptors in flight per uid: one
+// slow reader could keep all others of its uid from being sent any.
+
+extension ClientConnection {
+    /// Sends now if it can, and keeps what it cannot.
+    func send(_ bytes: Span<UInt8>, _ descriptors: [DMABuffer], isNotice: Bool) -> Outbox.Outcome {
+        let outcome = outbox.isEmpty ? trySend(bytes, descriptors) : .kept
+        if outcome == .sent || outcome == .gone { return outcome }
+        outbox.append(bytes, descriptors, isNotice: isNotice)
         return outcome
     }
 
     /// Sends what has waited; how many notices were among it, and whether anything is left.
-    mutating func flush(to socket: borrowing UnixSocket) -> (notices: UInt32, outcome: Outcome) {
+    func flush() -> (notices: UInt32, outcome: Outbox.Outcome) {
         var notices: UInt32 = 0
-        while sent < waiting.count {
-            let next = waiting[sent]
-            let outcome = trySend(next.bytes.span, next.descriptors, socket)
+        while let next = outbox.first {
+            let outcome = trySend(next.bytes.span, next.descriptors)
             guard outcome == .sent else { return (notices, outcome) }
             if next.isNotice { notices += 1 }
-            sent += 1
-            // A client that always leaves one unread must not make us keep all that it has read.
-            if sent * 2 > waiting.count, sent >= 16 {
-                waiting.removeFirst(sent)
-                sent = 0
-            }
+            outbox.removeFirst()
         }
-        waiting.removeAll(keepingCapacity: sent <= 16)
-        sent = 0
         return (notices, .sent)
     }
 
-    private mutating func trySend(
-        _ bytes: Span<UInt8>, _ descriptors: [DMABuffer], _ socket: borrowing UnixSocket
-    ) -> Outcome {
+    private func trySend(_ bytes: Span<UInt8>, _ descriptors: [DMABuffer]) -> Outbox.Outcome {
         do throws(Errno) {
             let outcome: UnixSocket.SendOutcome
             if descriptors.isEmpty {
                 outcome = try socket.trySend(bytes)
             } else {
-                if mayHaveUnread, try hasUnread(socket) { return .kept }
-                outcome = try Self.pass(bytes, descriptors, socket)
-                if outcome == .wouldBlock, try !hasUnread(socket) { return .starved }
+                if mayHaveUnread, try hasUnread { return .kept }
+                outcome = try pass(bytes, descriptors)
+                if outcome == .wouldBlock, try !hasUnread { return .starved }
                 mayHaveUnread = true
             }
             return outcome == .sent ? .sent : .kept
@@ -84,14 +86,14 @@ struct Outbox {
 
     /// The kernel wakes us a moment before the last byte of what was read is counted back, and does not wake us again: a
     /// count below any message's own is none.
-    private func hasUnread(_ socket: borrowing UnixSocket) throws(Errno) -> Bool { try socket.unreadBytes > 128 }
+    private var hasUnread: Bool {
+        get throws(Errno) { try socket.unreadBytes > 128 }
+    }
 
-    private static func pass(
-        _ bytes: Span<UInt8>, _ descriptors: [DMABuffer], _ socket: borrowing UnixSocket
-    ) throws(Errno) -> UnixSocket.SendOutcome {
+    private func pass(_ bytes: Span<UInt8>, _ descriptors: [DMABuffer]) throws(Errno) -> UnixSocket.SendOutcome {
         if descriptors.count == 1 { return try socket.trySend(bytes, with: descriptors[0].descriptor) }
-        var list = DescriptorList()
-        for memory in descriptors { list.append(try memory.descriptor.duplicate()) }
+        var list = DescriptorList(lent: ())
+        for memory in descriptors { list.lend(memory.descriptor) }
         return try socket.trySend(bytes, with: list)
     }
 }

@@ -15,8 +15,7 @@ extension RegistryServer {
         guard !client.isClosed else { return .gone }
         let isNotice = if case .notice = message { true } else { false }
         let count = message.encode(serial, into: &outgoing)
-        let outcome = client.outbox.send(
-            outgoing.span.extracting(first: count), memory, isNotice: isNotice, to: client.socket)
+        let outcome = client.send(outgoing.span.extracting(first: count), memory, isNotice: isNotice)
         switch outcome {
         case .sent: break
         case .kept: wait(for: client)
@@ -37,7 +36,7 @@ extension RegistryServer {
     }
 
     mutating func flush(_ client: ClientConnection) {
-        let (notices, outcome) = client.outbox.flush(to: client.socket)
+        let (notices, outcome) = client.flush()
         if notices > 0, let id = client.id { observations.append(.delivered(id, notices: notices)) }
         switch outcome {
         case .sent:

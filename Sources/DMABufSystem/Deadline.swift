@@ -50,6 +50,8 @@ public struct Deadline: Hashable, Comparable, Sendable {
 extension Duration {
     /// Whole nanoseconds from 0 to about 292 years.
     public var clampedNanoseconds: UInt64 {
+        // Most are short, and need no division of 128 bits.
+        if let short = UInt64(exactly: attoseconds) { return short / 1_000_000_000 }
         guard self > .zero else { return 0 }
         return UInt64(Int64(clamping: attoseconds / 1_000_000_000))
     }

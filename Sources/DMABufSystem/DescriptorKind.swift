@@ -20,37 +20,23 @@ public enum DescriptorKind: Equatable, Sendable {
     }
 
     init(ofNumber number: CInt) throws(Errno) {
-        var seals: MemFD.Seals = []
-        try self.init(ofNumber: number, seals: &seals)
-    }
-
-    fileprivate init(ofNumber number: CInt, seals: inout MemFD.Seals) throws(Errno) {
-        let link = try DescriptorLink(ofNumber: number)
-        if link.starts(with: "/dmabuf:") {
-            // A plain file can be called this, but its fdinfo has no exporter; and the statfs type settles it, asked
-            // only now that the file is known to be the kernel's own.
-            let info = try FDInfo(ofNumber: number)
-            if info.exporterName != nil, isDMABufFilesystem(number) {
-                self = .dmaBuf
-                return
-            }
-        } else if link.starts(with: "/memfd:") {
-            // Of huge pages its owner can take away even sealed memory: a hole is filled from a pool that can be empty.
-            if let found = try? MemFD.seals(ofNumber: number), hasOrdinaryPages(number) {
-                seals = found
-                self = .memfd
-                return
-            }
-        } else if let kind = Self.anonymousInodes[link.text] {
-            self = kind
-            return
+        if let known = DescriptorKind(try Identification(ofNumber: number)) {
+            self = known
+        } else {
+            self = .other(try DescriptorLink.text(ofNumber: number))
         }
-        self = .other(link.text)
     }
 
-    /// Whether the kernel itself is behind the file, so that closing it waits for nobody.
-    var isKnown: Bool {
-        if case .other = self { false } else { true }
+    /// nil for what is of no known kind.
+    init?(_ found: Identification) {
+        switch found.kind {
+        case .dmaBuf: self = .dmaBuf
+        case .syncFile: self = .syncFile
+        case .eventfd: self = .eventfd
+        case .pidfd: self = .pidfd
+        case .memfd: self = .memfd
+        case nil: return nil
+        }
     }
 
     /// Whether closing it waits for nobody and takes no time. Sockets are not among these, whose peers may be waited for and
@@ -58,36 +44,6 @@ public enum DescriptorKind: Equatable, Sendable {
     var closesAtOnce: Bool {
         guard case .other(let link) = self else { return true }
         return link.hasPrefix("pipe:[") || link == "anon_inode:[timerfd]" || link == "anon_inode:[signalfd]"
-    }
-
-    /// No path on disk can look like these: a path starts with a slash.
-    private static let anonymousInodes: [String: DescriptorKind] = [
-        "anon_inode:sync_file": .syncFile,
-        "anon_inode:[eventfd]": .eventfd,
-        "anon_inode:[pidfd]": .pidfd,
-    ]
-}
-
-/// What a descriptor has been found to be, for whoever need not look again: while it is open, it stays what it is.
-public struct Identification: Sendable {
-    public let kind: DescriptorKind
-    /// Of a memfd; they had to be asked to know it, and are never taken off.
-    public let seals: MemFD.Seals
-
-    public init(of descriptor: borrowing Descriptor) throws(Errno) {
-        try self.init(ofNumber: descriptor.number)
-    }
-
-    /// For who has just made it, and sealed it so.
-    package init(memfdSealed seals: MemFD.Seals) {
-        kind = .memfd
-        self.seals = seals
-    }
-
-    init(ofNumber number: CInt) throws(Errno) {
-        var seals: MemFD.Seals = []
-        kind = try DescriptorKind(ofNumber: number, seals: &seals)
-        self.seals = seals
     }
 }
 

@@ -3,14 +3,15 @@
 import Glibc
 import SystemPackage
 
-/// What an open descriptor is a link to in `/proc/thread-self/fd`. Every descriptor that comes is looked at so: no string is
-/// made on the way.
+/// The beginning of what an open descriptor is a link to in `/proc/thread-self/fd`: as much as tells the kernel's own files
+/// apart. Every descriptor that comes is looked at so: no string is made on the way.
 ///
 /// The corresponding C function is `readlink`. It never touches the target.
 struct DescriptorLink {
     private static let folder: StaticString = "/proc/thread-self/fd/"
 
-    private var bytes = InlineArray<512, UInt8>(repeating: 0)
+    /// One more than the longest that is looked for, so that what goes on behind it is another.
+    private var bytes = InlineArray<32, UInt8>(repeating: 0)
     private var count = 0
 
     init(ofNumber number: CInt) throws(Errno) {
@@ -40,12 +41,18 @@ struct DescriptorLink {
         return path
     }
 
-    func starts(with prefix: StaticString) -> Bool {
-        guard prefix.utf8CodeUnitCount <= count else { return false }
-        let bytes = bytes.span
-        for index in 0..<prefix.utf8CodeUnitCount where unsafe prefix.utf8Start[index] != bytes[index] { return false }
-        return true
+    func starts(with text: StaticString) -> Bool {
+        let length = text.utf8CodeUnitCount
+        guard length <= count else { return false }
+        return unsafe withUnsafeBytes(of: bytes) { unsafe memcmp($0.baseAddress!, text.utf8Start, length) == 0 }
     }
 
-    var text: String { String(decoding: (0..<count).map { bytes[$0] }, as: UTF8.self) }
+    static func == (link: DescriptorLink, text: StaticString) -> Bool {
+        link.count == text.utf8CodeUnitCount && link.starts(with: text)
+    }
+
+    /// All of it, for a person. An open descriptor stays what it is, so asking again answers the same.
+    static func text(ofNumber number: CInt) throws(Errno) -> String {
+        String(decoding: try Sysfs.link("\(folder)\(number)"), as: UTF8.self)
+    }
 }

@@ -3,21 +3,33 @@
 public import SystemPackage
 
 /// The descriptors of one message: what arrives together travels together, in order. What nobody takes is closed when
-/// the list ends. Up to four cost no allocation.
+/// the list ends. Up to twenty cost no allocation.
 public struct DescriptorList: ~Copyable, Sendable {
     /// The most that the kernel passes in one message (`SCM_MAX_FD`).
     public static let limit = 253
 
-    private var few = InlineArray<4, CInt>(repeating: -1)
-    private var more: [CInt] = []
-    private var total = 0
-    private var taken = 0
-    /// What those are that are still here, as far as somebody has looked: the first, and the others.
+    private static let fewCount: Int32 = 20
+
+    private var few = InlineArray<20, CInt>(repeating: -1)
+    private var total: Int32 = 0
+    private var taken: Int32 = 0
+    /// What the first that is still here is, if somebody has looked.
     private var found: Identification?
-    private var foundBehind: [Identification] = []
+    /// nil for most messages, whose list is made and ended again and again.
+    private var rest: Rest?
     private let whose: Whose
 
     private enum Whose { case own, strangers, lent }
+
+    /// It belongs to one list, which is not copied.
+    private final class Rest: @unchecked Sendable {
+        /// Those behind the first few.
+        var numbers: [CInt] = []
+        /// What those behind the first are.
+        var found: [Identification] = []
+
+        func takeFound() -> Identification? { found.isEmpty ? nil : found.removeFirst() }
+    }
 
     public init() {
         whose = .own
@@ -43,7 +55,15 @@ public struct DescriptorList: ~Copyable, Sendable {
         }
     }
 
-    private func stored(_ index: Int) -> CInt { index < 4 ? few[index] : more[index - 4] }
+    private func stored(_ index: Int32) -> CInt {
+        index < Self.fewCount ? few[Int(index)] : rest!.numbers[Int(index - Self.fewCount)]
+    }
+
+    private mutating func takeRest() -> Rest {
+        let rest = rest ?? Rest()
+        self.rest = rest
+        return rest
+    }
 
     /// Those in the list whose closing may wait for somebody are closed in processes of their own, all at once: one that was
     /// left in the table would hold whoever empties it. The others are closed here.
@@ -73,28 +93,33 @@ public struct DescriptorList: ~Copyable, Sendable {
     /// If any of them is of a kind that is not known, closes all of them and says what was found; nil, and nothing has
     /// happened, if all are known.
     public mutating func closeIfStrange() -> Strangers? {
-        guard !isEmpty else { return nil }
-        (found, foundBehind) = (nil, [])
+        forgetFound()
         for index in taken..<total {
-            let identification = try? Identification(ofNumber: stored(index))
-            if let identification, identification.kind.isKnown {
-                if found == nil { found = identification } else { foundBehind.append(identification) }
+            let number = stored(index)
+            if let identification = try? Identification(ofNumber: number), identification.kind != nil {
+                if found == nil { found = identification } else { takeRest().found.append(identification) }
                 continue
             }
-            let kind = identification?.kind ?? .other("what cannot be looked at")
+            let kind = (try? DescriptorKind(ofNumber: number)) ?? .other("what cannot be looked at")
             let (count, lost) = closeStrangers()
-            (taken, found, foundBehind) = (total, nil, [])
+            taken = total
+            forgetFound()
             return Strangers(kind: kind, count: count, lost: lost)
         }
         return nil
+    }
+
+    private mutating func forgetFound() {
+        found = nil
+        rest?.found = []
     }
 
     /// What ``closeIfStrange()`` has found the first one to be; nil if nobody has looked.
     public var identificationOfFirst: Identification? { found }
 
     /// How many are still in the list.
-    public var count: Int { total - taken }
-    public var isEmpty: Bool { count == 0 }
+    public var count: Int { Int(total - taken) }
+    public var isEmpty: Bool { taken == total }
 
     /// Adds one that stays its owner's.
     package mutating func lend(_ descriptor: borrowing Descriptor) {
@@ -113,7 +138,7 @@ public struct DescriptorList: ~Copyable, Sendable {
     }
 
     private mutating func put(_ number: CInt) {
-        if total < 4 { few[total] = number } else { more.append(number) }
+        if total < Self.fewCount { few[Int(total)] = number } else { takeRest().numbers.append(number) }
         total += 1
     }
 
@@ -121,11 +146,10 @@ public struct DescriptorList: ~Copyable, Sendable {
     public mutating func takeFirst() -> Descriptor? {
         precondition(whose != .lent, "a list of what belongs to others")
         guard taken < total else { return nil }
-        defer {
-            taken += 1
-            found = foundBehind.isEmpty ? nil : foundBehind.removeFirst()
-        }
-        return Descriptor(adopting: taken < 4 ? few[taken] : more[taken - 4])
+        let first = Descriptor(adopting: stored(taken))
+        taken += 1
+        if found != nil { found = rest?.takeFound() }
+        return first
     }
 
     /// Appends a duplicate of `descriptor`, which stays its owner's.
@@ -136,8 +160,7 @@ public struct DescriptorList: ~Copyable, Sendable {
     /// The number at `index`, counted from the first that is still here; owning it stays with the list.
     package func number(at index: Int) -> CInt {
         precondition(index >= 0 && index < count, "no descriptor \(index) in a list of \(count)")
-        let position = taken + index
-        return position < 4 ? few[position] : more[position - 4]
+        return stored(taken + Int32(index))
     }
 
     /// Whether the descriptor at `index`, counted likewise, was opened to read and write.

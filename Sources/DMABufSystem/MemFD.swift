@@ -30,7 +30,9 @@ public enum MemFD {
     /// The corresponding C functions are `memfd_create` and `ftruncate`.
     public static func create(named name: String, byteCount: UInt64) throws(Errno) -> Descriptor {
         guard let size = Int(exactly: byteCount) else { throw .fileTooLarge }
-        let file = Descriptor(adopting: try valueOrErrno { unsafe dmabuf_memfd_create(name) })
+        // Not by bridging, which makes an array of it.
+        let file = Descriptor(
+            adopting: try valueOrErrno { unsafe name.withCString { unsafe dmabuf_memfd_create($0) } })
         let number = file.number
         try nothingOrErrno { ftruncate(number, size) }
         return file

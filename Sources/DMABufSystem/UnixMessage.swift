@@ -5,7 +5,7 @@ import Glibc
 public import SystemPackage
 
 // A message and its descriptors, one way and the other. The `try…` forms never wait, and allocate nothing while a
-// message has at most four descriptors: they are for a loop that serves many.
+// message has at most twenty descriptors: they are for a loop that serves many.
 
 extension UnixSocket {
     /// What became of a message.
@@ -129,10 +129,10 @@ extension UnixSocket {
     /// security module refused one), is incomplete in a way that nothing else tells: what came is closed and the error
     /// says which. `MSG_PEEK` is never used: on descriptors it has been a source of kernel bugs.
     public borrowing func receive(
-        into buffer: inout [UInt8], until deadline: Deadline
+        into buffer: inout [UInt8], descriptorsAtMost limit: Int = DescriptorList.limit, until deadline: Deadline
     ) throws(ReceiveError) -> Received {
         while true {
-            if let received = try tryReceive(into: &buffer) { return received }
+            if let received = try tryReceive(into: &buffer, descriptorsAtMost: limit) { return received }
             do throws(Errno) {
                 if try Poll.wait(descriptor, for: .readable, until: deadline).isEmpty { throw .timedOut }
             } catch { throw .system(error) }
@@ -141,15 +141,16 @@ extension UnixSocket {
 
     /// As above, in one call where there is time: the kernel waits in it. `patience` is this socket's, for as long as it lives.
     public borrowing func receive(
-        into buffer: inout [UInt8], until deadline: Deadline, _ patience: inout ReceivePatience
+        into buffer: inout [UInt8], descriptorsAtMost limit: Int, until deadline: Deadline,
+        _ patience: inout ReceivePatience
     ) throws(ReceiveError) -> Received {
         if patience.allows(descriptor, until: deadline),
-            let received = try receive(into: &buffer, descriptorsAtMost: DescriptorList.limit, flags: 0)
+            let received = try receive(into: &buffer, descriptorsAtMost: limit, flags: 0)
         {
             return received
         }
         // Nothing came for a good part of the time, or a signal did, or somebody made this socket one that never waits.
-        return try receive(into: &buffer, until: deadline)
+        return try receive(into: &buffer, descriptorsAtMost: limit, until: deadline)
     }
 
     /// As above, and never waits: nil if nothing is there.

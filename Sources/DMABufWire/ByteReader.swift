@@ -35,6 +35,7 @@ struct ByteReader: ~Escapable {
     /// `count` bytes of clean UTF-8, as ``Wire/isClean(_:)`` has it.
     mutating func readText(_ count: Int, field: String) throws(WireError) -> String {
         guard remaining >= count else { throw .tooShort(needs: offset + count, has: bytes.count) }
+        if count == 0 { return "" }
         let part = bytes.extracting(offset..<offset + count)
         offset += count
         guard let text = try? UTF8Span(validating: part) else { throw .invalidText(field: field) }
@@ -55,6 +56,7 @@ struct ByteReader: ~Escapable {
     }
 
     /// A field whose values are the cases of an enumeration.
+    @inline(__always)
     mutating func readCase<Case: RawRepresentable>(
         _: Case.Type = Case.self, field: String
     ) throws(WireError) -> Case where Case.RawValue: FixedWidthInteger & UnsignedInteger {

@@ -27,6 +27,7 @@ struct ByteWriter: ~Copyable, ~Escapable {
     }
 
     mutating func write(text: String) {
+        if text.isEmpty { return }
         precondition(Wire.isClean(text), "control characters in a text for the wire")
         for byte in text.utf8 { write(byte) }
     }

@@ -22,13 +22,9 @@ extension Message {
         precondition(!opcode.isNotice || serial == 0, "a notice with a number")
         precondition(room.count == Wire.messageLimit, "room for \(room.count) bytes")
         var writer = ByteWriter(room.mutableSpan)
-        writer.write(opcode.rawValue)
-        writer.write(UInt16(descriptorCount))
-        writer.write(UInt32(0))  // size, below
-        writer.write(serial)
+        writer.write(opcode, descriptorCount, serial)
         write(to: &writer)
-        writer.patch(size: UInt32(writer.count), at: 4)
-        return writer.count
+        return writer.finish()
     }
 
     private func write(to writer: inout ByteWriter) {
@@ -53,5 +49,35 @@ extension Message {
         case .answer(let answer): answer.write(to: &writer)
         case .notice(let notice): notice.write(to: &writer)
         }
+    }
+}
+
+extension Offer {
+    /// As ``Message/encode(_:into:)`` writes ``Message/offer(_:)``; it is large, and need not become a message for that.
+    public func encode(_ serial: UInt64, into room: inout [UInt8]) -> Int {
+        precondition(room.count == Wire.messageLimit, "room for \(room.count) bytes")
+        var writer = ByteWriter(room.mutableSpan)
+        writer.write(.offer, descriptorCount, serial)
+        write(to: &writer)
+        return writer.finish()
+    }
+
+    public var descriptorCount: Int { description.sizes.count + fences.count }
+}
+
+/// What all messages begin with.
+extension ByteWriter {
+    @inline(__always)
+    fileprivate mutating func write(_ opcode: Opcode, _ descriptorCount: Int, _ serial: UInt64) {
+        write(opcode.rawValue)
+        write(UInt16(descriptorCount))
+        write(UInt32(0))  // size, at the end
+        write(serial)
+    }
+
+    /// Says how long it has become.
+    fileprivate mutating func finish() -> Int {
+        patch(size: UInt32(count), at: 4)
+        return count
     }
 }

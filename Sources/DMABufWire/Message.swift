@@ -40,7 +40,7 @@ extension Message {
     /// How many descriptors come with it: exactly these.
     public var descriptorCount: Int {
         switch self {
-        case .offer(let offer): offer.description.sizes.count + offer.fences.count
+        case .offer(let offer): offer.descriptorCount
         case .joined(let joined): joined.pages == nil ? 0 : 2
         case .register(let buffer): buffer.memories.description.sizes.count
         case .commitMove(let next): next.memories.description.sizes.count + (next.fence == nil ? 0 : 1)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DMABufModel
+
 /// What is true of every message.
 public enum Wire {
     /// "DMBS" as bytes in this order.
@@ -14,6 +16,8 @@ public enum Wire {
     public static let nameLimit = 64
     public static let reasonLimit = 512
     public static let fenceLimit = 16
+    /// No message has more descriptors: an offer of an image with fences.
+    public static let descriptorLimit = BufferDescription.sizeLimit + fenceLimit
     /// Bytes of UTF-8 in a name that the registry knows, and names of one buffer.
     public static let registryNameLimit = 255
     public static let registryNamesLimit = 4

@@ -14,6 +14,9 @@ extension ByteReader {
     mutating func readList<Element>(
         _ count: Int, _ read: (inout ByteReader) throws(WireError) -> Element
     ) throws(WireError) -> [Element] {
+        // Most lists are of these, and need no room that grows.
+        if count == 0 { return [] }
+        if count == 1 { return [try read(&self)] }
         var elements: [Element] = []
         elements.reserveCapacity(count)
         for _ in 0..<count { elements.append(try read(&self)) }
@@ -25,6 +28,7 @@ extension ByteReader {
     }
 
     /// A number of elements, as the layout's field of that width has it.
+    @inline(__always)
     mutating func readCount<Count: FixedWidthInteger & UnsignedInteger>(
         _: Count.Type, _ range: ClosedRange<Int>, field: String
     ) throws(WireError) -> Int {

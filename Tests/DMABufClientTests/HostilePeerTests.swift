@@ -203,6 +203,13 @@ struct HostilePeerTests {
         #expect(farewell.reason == .descriptorsLost)
     }
 
+    @Test func moreDescriptorsThanAnyMessageHasEndTheConnection() throws {
+        var many = DescriptorList()
+        for _ in 0...Wire.descriptorLimit { many.append(try sealed()) }
+        let reason = try farewell(to: Envelope(serial: 9, .offer(Self.offer)).encoded(), many)
+        #expect(reason == .descriptorsLost)
+    }
+
     @Test func oneThatHasGoneIsAnError() throws {
         let pair = try UnixSocket.pair()
         let stranger = try Stranger(pair.first)

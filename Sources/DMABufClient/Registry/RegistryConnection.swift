@@ -114,7 +114,7 @@ public struct RegistryConnection: ~Copyable {
         _ buffer: DescribedBuffer, kept: Kept = .lastAttachment, name: String? = nil, until deadline: Deadline
     ) throws(RegistryError) -> (BufferID, Generation) {
         let message = Message.register(NewBuffer(buffer.memories, kept: kept, name: name))
-        let reply = try exchange(message, try duplicates(of: buffer), until: deadline)
+        let reply = try exchange(message, lend(buffer), until: deadline)
         guard case .answer(.registered(let id, let generation)) = reply.envelope.message else {
             throw unexpected(reply.envelope)
         }
@@ -169,7 +169,7 @@ public struct RegistryConnection: ~Copyable {
         until deadline: Deadline
     ) throws(RegistryError) -> FenceID {
         let reply = try exchange(
-            .request(.addFence(attachment, terms, lock: lock)), try duplicate(of: fence), until: deadline)
+            .request(.addFence(attachment, terms, lock: lock)), lend(fence), until: deadline)
         guard case .answer(.fenceAdded(let id)) = reply.envelope.message else { throw unexpected(reply.envelope) }
         underWay.promises.add(fence, to: attachment, terms, id)
         return id
@@ -181,8 +181,7 @@ public struct RegistryConnection: ~Copyable {
         until deadline: Deadline
     ) throws(RegistryError) {
         let message = Message.request(.acknowledge(attachment, generation, ending: fence?.1))
-        let descriptors = try fence.map { (fence) throws(RegistryError) in try duplicate(of: fence.0) }
-        let reply = try exchange(message, descriptors ?? DescriptorList(), until: deadline)
+        let reply = try exchange(message, fence.map { lend($0.0) } ?? DescriptorList(), until: deadline)
         guard case .answer(.done) = reply.envelope.message else { throw unexpected(reply.envelope) }
         if let (fence, terms) = fence { underWay.promises.add(fence, to: attachment, terms, nil) }
     }
@@ -193,7 +192,7 @@ public struct RegistryConnection: ~Copyable {
     ) throws(RegistryError) {
         let message = Message.commitMove(NewGeneration(of: buffer, from: generation, memory.memories))
         do throws(RegistryError) {
-            let reply = try exchange(message, try duplicates(of: memory), until: deadline)
+            let reply = try exchange(message, lend(memory), until: deadline)
             guard case .answer(.done) = reply.envelope.message else { throw unexpected(reply.envelope) }
         } catch {
             guard case .restarted = error else { throw error }
@@ -304,11 +303,16 @@ extension RegistryConnection {
         .connection(connection.end(.unexpected, .unexpected("another kind of answer")))
     }
 
-    private func duplicates(of buffer: DescribedBuffer) throws(RegistryError) -> DescriptorList {
-        var list = DescriptorList()
-        do throws(DMABufError) {
-            for memory in buffer.memory { list.append(try memory.duplicateDescriptor()) }
-        } catch { throw .local(error) }
+    /// Whoever lends keeps it open until the exchange is over: it is passed as it is, and no duplicate is made.
+    private func lend(_ buffer: DescribedBuffer) -> DescriptorList {
+        var list = DescriptorList(lent: ())
+        for memory in buffer.memory { list.lend(memory.descriptor) }
+        return list
+    }
+
+    private func lend(_ fence: Fence) -> DescriptorList {
+        var list = DescriptorList(lent: ())
+        list.lend(fence.descriptor)
         return list
     }
 

@@ -4,9 +4,10 @@ import DMABufModel
 
 extension Offer: WireValue {
     init(from reader: inout ByteReader) throws(WireError) {
+        // Made whole at the end: a value that is there in part is taken apart again wherever reading may fail.
         let isImage = try reader.readIsImage()
-        backing = try reader.readCase(field: "backing")
-        access = try reader.readAccess()
+        let backing: MemoryKind = try reader.readCase(field: "backing")
+        let access = try reader.readAccess()
         let flags = try reader.read(UInt8.self)
         guard flags <= 1 else { throw .reservedBits(field: "flags") }
         let sizeCount = try reader.readCount(UInt8.self, 1...BufferDescription.sizeLimit, field: "memory count")
@@ -24,10 +25,12 @@ extension Offer: WireValue {
         guard flags == 1 || checksum == 0 else { throw .reservedBits(field: "checksum") }
         let sizes = try reader.readList(sizeCount) { (reader) throws(WireError) in try reader.read(UInt64.self) }
         let planes: [ImageLayout.Plane] = try reader.readList(planeCount)
-        fences = try reader.readList(fenceCount)
-        description = try BufferDescription(sizes, image, planes)
-        name = try reader.readText(nameLength, field: "name")
-        self.checksum = flags == 1 ? Checksum(value: checksum) : nil
+        let fences: [OfferedFence] = try reader.readList(fenceCount)
+        let description = try BufferDescription(sizes, image, planes)
+        let name = try reader.readText(nameLength, field: "name")
+        self.init(
+            description: description, backing: backing, access: access, name: name,
+            checksum: flags == 1 ? Checksum(value: checksum) : nil, fences: fences)
     }
 
     func write(to writer: inout ByteWriter) {
@@ -61,8 +64,7 @@ extension OfferedFence: WireValue {
     init(from reader: inout ByteReader) throws(WireError) {
         kind = try reader.readCase(field: "fence kind")
         usage = try reader.readCase(field: "usage")
-        try reader.readReserved(2)
-        try reader.readReserved(4)
+        try reader.readReserved(6)
         within = try reader.read()
     }
 

@@ -16,7 +16,7 @@ public struct Memories: Equatable, Sendable {
 extension Memories: WireValue {
     init(from reader: inout ByteReader) throws(WireError) {
         let isImage = try reader.readIsImage()
-        kind = try reader.readCase(field: "backing")
+        let kind: MemoryKind = try reader.readCase(field: "backing")
         let sizeCount = try reader.readCount(UInt8.self, 1...BufferDescription.sizeLimit, field: "memory count")
         let planeCount = try reader.readCount(UInt8.self, 0...ImageLayout.planeLimit, field: "plane count")
         let (width, height, fourcc): (UInt32, UInt32, UInt32) = (
@@ -25,7 +25,7 @@ extension Memories: WireValue {
         let modifier = Modifier(rawValue: try reader.read())
         let image = try ImageLayout(isImage: isImage, width: width, height: height, fourcc: fourcc, modifier: modifier)
         let sizes = try reader.readList(sizeCount) { (reader) throws(WireError) in try reader.read(UInt64.self) }
-        description = try BufferDescription(sizes, image, try reader.readList(planeCount))
+        self.init(kind, try BufferDescription(sizes, image, try reader.readList(planeCount)))
     }
 
     func write(to writer: inout ByteWriter) {
@@ -59,11 +59,11 @@ public struct NewBuffer: Equatable, Sendable {
 
 extension NewBuffer: WireValue {
     init(from reader: inout ByteReader) throws(WireError) {
-        kept = try reader.readCase(field: "kept")
+        let kept: Kept = try reader.readCase(field: "kept")
         let nameLength = Int(try reader.read(UInt8.self))
         try reader.readReserved(6)
-        memories = try reader.read()
-        name = nameLength == 0 ? nil : try reader.readName(nameLength)
+        let memories: Memories = try reader.read()
+        self.init(memories, kept: kept, name: nameLength == 0 ? nil : try reader.readName(nameLength))
     }
 
     func write(to writer: inout ByteWriter) {

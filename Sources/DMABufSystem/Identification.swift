@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Glibc
+public import SystemPackage
+
+/// What a descriptor has been found to be, for whoever need not look again: while it is open, it stays what it is.
+public struct Identification: Sendable {
+    /// nil: none of these. ``DescriptorKind`` has the word for what it is then.
+    public let kind: Kind?
+    /// Of a memfd; they had to be asked to know it, and are never taken off.
+    public let seals: MemFD.Seals
+    /// Whoever has made it knows how it is open.
+    package let isKnownWritable: Bool
+
+    public enum Kind: Sendable {
+        case dmaBuf, syncFile, eventfd, pidfd, memfd
+    }
+
+    public init(of descriptor: borrowing Descriptor) throws(Errno) {
+        try self.init(ofNumber: descriptor.number)
+    }
+
+    /// For who has just made it, to read and write, and sealed it so.
+    package init(ownMemfdSealed seals: MemFD.Seals) {
+        self.init(.memfd, seals, isKnownWritable: true)
+    }
+
+    private init(_ kind: Kind?, _ seals: MemFD.Seals = [], isKnownWritable: Bool = false) {
+        self.kind = kind
+        self.seals = seals
+        self.isKnownWritable = isKnownWritable
+    }
+
+    init(ofNumber number: CInt) throws(Errno) {
+        let link = try DescriptorLink(ofNumber: number)
+        if link.starts(with: "/memfd:") {
+            // Of huge pages its owner can take away even sealed memory: a hole is filled from a pool that can be empty.
+            let seals = try? MemFD.seals(ofNumber: number)
+            if let seals, hasOrdinaryPages(number) { self.init(.memfd, seals) } else { self.init(nil) }
+        } else if link.starts(with: "/dmabuf:") {
+            // A plain file can be called this, but its fdinfo has no exporter; and the statfs type settles it, asked
+            // only now that the file is known to be the kernel's own.
+            let hasExporter = try FDInfo(ofNumber: number).exporterName != nil
+            self.init(hasExporter && isDMABufFilesystem(number) ? .dmaBuf : nil)
+        } else {
+            self.init(Self.anonymousInode(link))
+        }
+    }
+
+    /// No path on disk can look like these: a path starts with a slash.
+    private static func anonymousInode(_ link: DescriptorLink) -> Kind? {
+        if link == "anon_inode:[eventfd]" { return .eventfd }
+        if link == "anon_inode:sync_file" { return .syncFile }
+        return link == "anon_inode:[pidfd]" ? .pidfd : nil
+    }
+}
