@@ -68,7 +68,9 @@ struct AttendedCommand: ~Copyable {
             while true {
                 let next = try meanwhile(&registry)
                 while let notice = try registry.nextNotice(until: .now()) { hearing(notice) }
-                let ending = try registry.withDescriptor { try child.wait(forwarding: signals, unless: $0, until: next) }
+                let ending = try registry.withDescriptor {
+                    try child.wait(forwarding: signals, unless: $0, until: next)
+                }
                 if let ending { return ending.status }
             }
         } catch let error as RegistryError {
