@@ -41,7 +41,7 @@
         }
 
         func take(_ registry: inout RegistryConnection) throws {
-            let attached = try steadily(&registry) { (registry) throws in
+            var attached = try steadily(&registry) { (registry) throws in
                 let id = try registry.register(memory(), kept: .owner, until: deadline).0
                 return try registry.attach(id, AttachTerms(.readWrite), until: deadline)
             }
@@ -51,7 +51,8 @@
                 try move(attached, &registry)
                 return run
             }
-            _ = try registry.map(attached.attachment, until: deadline)
+            // It lets go of the old memory itself.
+            attached = try registry.map(attached.attachment, until: deadline)
             // The next registry does not know of old memory.
             while registry.joined.run == run, !deadline.hasPassed {
                 let soon = min(deadline, .after(.milliseconds(100)))

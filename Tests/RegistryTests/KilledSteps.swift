@@ -15,7 +15,8 @@ struct KilledSteps {
     init(exporter: String) {
         self.exporter = exporter
         // What a test before this has let go of goes in its own time.
-        Clock.sleep(.milliseconds(500))
+        let end = Deadline.after(.seconds(10))
+        while Machine.dmaBufCount > 0, !end.hasPassed { Clock.sleep(.milliseconds(50)) }
         dmaBufs = Machine.dmaBufCount
     }
 
