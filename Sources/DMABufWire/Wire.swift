@@ -17,7 +17,7 @@ public enum Wire {
     public static let reasonLimit = 512
     public static let fenceLimit = 16
     /// No message has more descriptors: an offer of an image with fences.
-    public static let descriptorLimit = BufferDescription.sizeLimit + fenceLimit
+    public static var descriptorLimit: Int { BufferDescription.sizeLimit + fenceLimit }
     /// Bytes of UTF-8 in a name that the registry knows, and names of one buffer.
     public static let registryNameLimit = 255
     public static let registryNamesLimit = 4
