@@ -19,6 +19,8 @@ final class Eavesdropper {
     /// What every descriptor that came is.
     private(set) var files: [FileIdentity] = []
     private(set) var pages: Pages?
+    private(set) var couldWritePublished = false
+    private var notices: [Notice] = []
     private var published: HeldPage?
     private var own: HeldPage?
     private var ownToWrite: WritablePage?
@@ -55,10 +57,12 @@ final class Eavesdropper {
             let (shown, counts) = (Int(pages.publishedByteCount), Int(pages.ownByteCount))
             published = HeldPage(try ReadOnlyPage(mapping: first, byteCount: shown))
             own = HeldPage(try ReadOnlyPage(mapping: second, byteCount: counts, sealed: ReadOnlyPage.ofPeer))
+            couldWritePublished = (try? WritablePage(mapping: first, byteCount: shown)) != nil
             ownToWrite = try WritablePage(mapping: second, byteCount: counts)
             files += [try first.identity(), try second.identity()]
         }
         while let next = received.descriptors.takeFirst() { files.append(try next.identity()) }
+        if case .notice(let notice) = envelope.message { notices.append(notice) }
         return (envelope.message, envelope.serial)
     }
 
@@ -116,6 +120,17 @@ final class Eavesdropper {
         try ask(.stats)
         try ask(.request(.lookup(name, uid: user)))
         try ask(.request(.attachNamed(name, uid: user, AttachTerms(.read))))
+    }
+
+    /// Begins a move that waits for holders no longer than it must.
+    func move(_ id: BufferID) throws -> Message {
+        try ask(.request(.beginMove(id, .first, MoveTerms(within: .milliseconds(20)))))
+    }
+
+    /// Waits until it is told what `isMeant`; an error if that does not come.
+    func hear(_ isMeant: (Notice) -> Bool) throws -> Bool {
+        while !notices.contains(where: isMeant) { _ = try hear() }
+        return true
     }
 
     func kill() throws { try relay.take()?.kill() }

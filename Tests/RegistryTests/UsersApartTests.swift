@@ -62,6 +62,77 @@ struct UsersApartTests {
         #expect(try registry.stop().status == 0)
     }
 
+    @Test("of who holds a buffer that both share, the attachment alone is said")
+    func shared() throws {
+        let registry = try RunningRegistry("--mode", "0666")
+        let watcher = try Eavesdropper(at: registry.socket, user: Self.second)
+        try watcher.join()
+        var relay = try Relay(to: registry.socket, as: Self.first)
+        let process = Secrecy("its process", UInt32(bitPattern: relay.processID))
+        var owner = try RegistryConnection(relay.takeSocket(), until: limit)
+        let memory = try MemFDExporter().export(.bytes(4096))
+        let (id, _) = try owner.register(memory, kept: .owner, name: "shared", until: limit)
+        let audience = Share(.user(Self.second), [.attachRead, .attachWrite, .move, .pin, .revoke, .fence])
+        try owner.ask(.share(id, audience), until: limit)
+        let attached = try owner.attach(id, AttachTerms(.readWrite), until: limit)
+        let theirs = [DMABufModel.Holder(attached.attachment, nil)]
+        _ = try watcher.attach(id)
+
+        try owner.ask(.pin(attached.attachment), until: limit)
+        #expect(try watcher.move(id) == .answer(.refused(.pinned(by: theirs))))
+        try owner.ask(.unpin(attached.attachment), until: limit)
+        let access = try owner.beginAccess(attached, .readWrite, until: limit)
+        guard case .answer(.moveBegun) = try watcher.move(id) else { throw Errno.badMessage }
+        #expect(try watcher.hear { $0 == .moveEnded(id, .aborted(.late(theirs))) })
+        _ = try owner.endAccess(access, until: limit)
+        let terms = RevokeTerms(.attachment(attached.attachment), within: .milliseconds(20))
+        let level = try watcher.ask(.request(.revoke(id, terms)))
+        #expect(level == .answer(.revoked(.unconfirmed(theirs))))
+        #expect(try watcher.ask(.request(.inspect(id, token: nil))) == .answer(.refused(.forbidden(missing: .inspect))))
+        let (hears, hearsSecret) = (watcher.hasHeard(process.bytes), watcher.hasHeard(owner.secrecy.bytes))
+        #expect(!hears && !hearsSecret)
+        try relay.kill()
+        try watcher.kill()
+        #expect(try registry.stop().status == 0)
+    }
+
+    @Test("a page is its user's alone: nobody else has its descriptor, and nobody at all maps it to write")
+    func descriptors() throws {
+        let registry = try RunningRegistry("--mode", "0666")
+        let one = try Eavesdropper(at: registry.socket, user: Self.first)
+        let other = try Eavesdropper(at: registry.socket, user: Self.second)
+        let same = try Eavesdropper(at: registry.socket, user: Self.second)
+        for client in [one, other, same] {
+            try client.join()
+            #expect(client.files.count == 2 && !client.couldWritePublished)
+        }
+        #expect(Set(one.files).isDisjoint(with: other.files))
+        #expect(other.files[0] == same.files[0] && other.files[1] != same.files[1])
+        // The registry's own are reached through /proc by whoever may look at it, which another user may not.
+        #expect(try opened(by: Self.second, of: registry.processID) == 0)
+        #expect(try opened(by: 0, of: registry.processID) > 0)
+        for client in [one, other, same] { try client.kill() }
+        #expect(try registry.stop().status == 0)
+    }
+
+    /// How many of a process's memory files that user can open.
+    private func opened(by user: UInt32, of process: Int32) throws -> Int {
+        let script = """
+            import os, sys
+            os.setgroups([]); os.setresgid(*3 * [int(sys.argv[1])]); os.setresuid(*3 * [int(sys.argv[1])])
+            count = 0
+            for number in range(64):
+                try:
+                    path = f"/proc/{sys.argv[2]}/fd/{number}"
+                    count += os.readlink(path).startswith("/memfd:") and os.open(path, os.O_RDONLY) >= 0
+                except OSError:
+                    pass
+            print(count)
+            """
+        let run = try Running(["python3", "-S", "-E", "-c", script, "\(user)", "\(process)"]).finish()
+        return try #require(Int(run.output.split(separator: "\n").first ?? ""), "\(run)")
+    }
+
     /// All that a user does with a buffer, and `look` after each step.
     private func act(at socket: String, _ look: ([Secrecy]) throws -> Void) throws {
         var near = try Relay(to: socket, as: Self.first)
@@ -74,7 +145,7 @@ struct UsersApartTests {
         var secrets = [
             Secrecy("its user", Self.first), Secrecy("its buffer's name", Array(Self.name.utf8)),
             Secrecy("its buffer", id.high, id.low), Secrecy("its size", Self.byteCount),
-            Secrecy("what it comes back with", owner.joined.secret.high, owner.joined.secret.low),
+            owner.secrecy,
             Secrecy("its memory", memory.memory[0].inode),
         ]
         secrets += processes.map { Secrecy("its process", UInt32(bitPattern: $0)) }
@@ -108,6 +179,10 @@ struct UsersApartTests {
     }
 }
 
+extension RegistryConnection {
+    fileprivate var secrecy: Secrecy { Secrecy("what it comes back with", joined.secret.high, joined.secret.low) }
+}
+
 /// Bytes that must not be anywhere.
 struct Secrecy {
     let what: String
@@ -117,7 +192,8 @@ struct Secrecy {
 
     /// 128 bits as a message has them.
     init(_ what: String, _ high: UInt64, _ low: UInt64) {
-        self.init(what, [high, low].flatMap { half in (0..<8).map { UInt8(truncatingIfNeeded: half >> (56 - $0 * 8)) } })
+        let bytes = [high, low].flatMap { half in (0..<8).map { UInt8(truncatingIfNeeded: half >> (56 - $0 * 8)) } }
+        self.init(what, bytes)
     }
 
     /// A number as a message has it.
