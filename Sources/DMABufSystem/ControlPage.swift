@@ -22,7 +22,7 @@ public struct WritablePage: ~Copyable, Sendable {
     /// multiple of 8, filled with zeros. After this nobody can map it writable again, not even its maker.
     public static func create(named name: String, byteCount: Int) throws(Errno) -> PublishedPage {
         let file = try sealedFile(named: name, byteCount: byteCount)
-        let words = try PageWords(file, byteCount: byteCount, writable: true)
+        let words = try PageWords(file, byteCount: byteCount, writable: true, hasMore: true)
         try MemFD.addSeals(file, [.futureWrite, .seal])
         return PublishedPage(page: WritablePage(words: words), file: file)
     }
@@ -157,19 +157,44 @@ public struct HeldWord: @unchecked Sendable {
 public struct PageWords: ~Copyable, @unchecked Sendable {
     private let start: UnsafeMutableRawPointer
     public let byteCount: Int
+    /// With the memory of this process alone behind it.
+    private let mappedCount: Int
 
-    fileprivate init(_ file: borrowing Descriptor, byteCount: Int, writable: Bool) throws(Errno) {
+    /// With `hasMore` a page of memory that nobody else sees is right behind it.
+    fileprivate init(
+        _ file: borrowing Descriptor, byteCount: Int, writable: Bool, hasMore: Bool = false
+    ) throws(Errno) {
         let number = file.number
         let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
-        let mapped = unsafe mmap(nil, byteCount, protection, MAP_SHARED, number, 0)
-        guard let mapped = unsafe mapped, unsafe mapped != MAP_FAILED else { throw Errno(rawValue: errno) }
+        let size = Int(getpagesize())
+        mappedCount = hasMore ? (byteCount + size - 1) / size * size + size : byteCount
+        var mapped: UnsafeMutableRawPointer?
+        if hasMore {
+            // Both at once, so that nothing else can be there, and then the file over the first part.
+            unsafe mapped = unsafe mmap(nil, mappedCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+            if unsafe mapped == MAP_FAILED { throw Errno(rawValue: errno) }
+        }
+        let place = unsafe mapped
+        unsafe mapped = unsafe mmap(place, byteCount, protection, MAP_SHARED | (hasMore ? MAP_FIXED : 0), number, 0)
+        guard let mapped = unsafe mapped, unsafe mapped != MAP_FAILED else {
+            let error = Errno(rawValue: errno)
+            if hasMore { unsafe munmap(place, mappedCount) }
+            throw error
+        }
         // A copy in a child would hold the memory for as long as that lives. It cannot fail on a mapping just made.
         unsafe madvise(mapped, byteCount, CInt(MADV_DONTFORK))
         unsafe start = mapped
         self.byteCount = byteCount
     }
 
-    deinit { unsafe munmap(start, byteCount) }
+    deinit { unsafe munmap(start, mappedCount) }
+
+    /// What belongs to the words at `offset`, which are in the last page of memory, in the memory behind.
+    borrowing func behind(_ offset: Int) -> UnsafeMutableRawPointer {
+        let (size, end) = (Int(getpagesize()), mappedCount)
+        precondition(offset % 8 == 0 && offset + size < end && offset + 2 * size >= end, "nothing is behind \(offset)")
+        return unsafe start + offset + size
+    }
 
     /// `size` bytes of it for something of this module's that is no word.
     borrowing func room(_ offset: Int, _ size: Int) -> UnsafeMutableRawPointer {

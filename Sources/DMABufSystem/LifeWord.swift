@@ -4,14 +4,14 @@ import CDMABuf
 import Glibc
 public import SystemPackage
 
-// Words of a page by which its readers see, without a system call, that the thread which wrote it is no more: a robust mutex
-// that is never unlocked. Whatever a thread ends of, SIGKILL included, the kernel sets a bit in each such word of its.
+// Words of a page by which its readers see, without a system call, that the thread which wrote it is no more. Whatever a
+// thread ends of, SIGKILL included, the kernel sets a bit in each word that is on the thread's robust list.
 //
-// | Swift          | C                                                                     |
-// |----------------|-----------------------------------------------------------------------|
-// | `startLife`    | `pthread_mutex_lock`, `PTHREAD_MUTEX_ROBUST`, `PTHREAD_PROCESS_SHARED` |
-// | `endLife`      | `pthread_mutex_unlock`                                                |
-// | `writerIsGone` | `FUTEX_OWNER_DIED`, in the first word of the mutex                    |
+// | Swift          | C                                                    |
+// |----------------|------------------------------------------------------|
+// | `startLife`    | `set_robust_list`; the word holds the thread's number |
+// | `endLife`      |                                                      |
+// | `writerIsGone` | `FUTEX_OWNER_DIED`                                   |
 
 /// How much room it takes.
 public enum LifeWord {
@@ -19,22 +19,17 @@ public enum LifeWord {
 }
 
 extension WritablePage {
-    /// From here on this thread's end is seen at `offset`, which is a multiple of 8. ``endLife(at:)`` comes before the page's
-    /// end, and from this thread, for the kernel would look for it in memory that is something else by then.
+    /// From here on this thread's end is seen at `offset`, which is a multiple of 8 and in the last page of memory that
+    /// ``create(named:byteCount:)`` made. ``endLife(at:)`` comes before the page's end, and from this thread, for the kernel
+    /// would look for it in memory that is something else by then.
     public borrowing func startLife(at offset: Int) throws(Errno) {
-        let mutex = unsafe words.mutex(offset)
-        var attributes = pthread_mutexattr_t()
-        unsafe pthread_mutexattr_init(&attributes)
-        defer { unsafe pthread_mutexattr_destroy(&attributes) }
-        unsafe pthread_mutexattr_setrobust(&attributes, CInt(PTHREAD_MUTEX_ROBUST))
-        unsafe pthread_mutexattr_setpshared(&attributes, CInt(PTHREAD_PROCESS_SHARED))
-        var error = unsafe pthread_mutex_init(mutex, &attributes)
-        if error == 0 { error = unsafe pthread_mutex_lock(mutex) }
-        if error != 0 { throw Errno(rawValue: error) }
+        let word = unsafe words.room(offset, LifeWord.byteCount)
+        try nothingOrErrno { unsafe dmabuf_start_life(word.assumingMemoryBound(to: UInt32.self), words.behind(offset)) }
     }
 
     public borrowing func endLife(at offset: Int) {
-        let error = unsafe pthread_mutex_unlock(words.mutex(offset))
+        let word = unsafe words.room(offset, LifeWord.byteCount)
+        let error = unsafe dmabuf_end_life(word.assumingMemoryBound(to: UInt32.self), words.behind(offset))
         precondition(error == 0, "the page of another thread")
     }
 }
@@ -43,10 +38,5 @@ extension PageWords {
     /// Whether whoever has started a life there has ended without ending it.
     public borrowing func writerIsGone(at offset: Int) -> Bool {
         loadAcquire32(at: offset) & 0x4000_0000 != 0
-    }
-
-    fileprivate borrowing func mutex(_ offset: Int) -> UnsafeMutablePointer<pthread_mutex_t> {
-        precondition(unsafe MemoryLayout<pthread_mutex_t>.size <= LifeWord.byteCount, "a mutex has no room")
-        return unsafe room(offset, LifeWord.byteCount).assumingMemoryBound(to: pthread_mutex_t.self)
     }
 }

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A client of the registry in PROTOCOL.md, with the standard library alone.
 
-    registry.py [--socket PATH] [--secret HEX] [--uid UID] COMMAND ... [, COMMAND ...]
+    registry.py [--socket PATH] [--secret HEX] [--uid UID] [--pages] COMMAND ... [, COMMAND ...]
     registry.py [...] -                          one command a line from standard input
     registry.py fixtures FILE ...                what is wrong with these messages
 
@@ -26,13 +26,15 @@ import struct
 import sys
 import time
 
+import pages
 import registry_wire as wire
 
 PATIENCE = 30.0  # seconds for the registry
 DESCRIPTOR_LIMIT = 253
-REGISTRY_FEATURE = 1
+REGISTRY_FEATURE, PAGES_FEATURE = 1, 2
 FAREWELL, HELLO, JOIN = 0x0002, 0x0001, 0x0100
 RULED_OUT = {"ruledOut", "refused"}  # any request may be
+WITH_PAGES = {"joined": {"joinedWithPages"}, "attached": {"attachedWithWord"}, "mapped": {"mappedWithWord"}}
 
 
 class Ended(Exception):
@@ -51,8 +53,10 @@ def default_path():
 class Registry:
     """A connection that has joined. Notices are kept in `notices` until somebody takes them."""
 
-    def __init__(self, path=None, secret=None, patience=PATIENCE):
+    def __init__(self, path=None, secret=None, patience=PATIENCE, with_pages=False):
         self.patience, self.serials, self.asked = patience, itertools.count(1), {}
+        self.features = REGISTRY_FEATURE | (PAGES_FEATURE if with_pages and pages.can_fence() else 0)
+        self.pages = None  # unless both sides named the feature and the registry had room
         self.notices, self.answers = collections.deque(), {}
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.connect(path or default_path())
@@ -61,18 +65,27 @@ class Registry:
             raise Ended(None, f"the registry is run by uid {uid}")
         try:
             self.greet()
-            self.joined = self.request("join", secret=secret)[0].values
+            answer, descriptors = self.request("join", secret=secret)
+            self.joined = answer.values
+            if descriptors:
+                try:
+                    self.pages = pages.Pages(self.joined, descriptors, self.request_values)
+                except ValueError as error:
+                    raise Ended("done", str(error)) from None
+                finally:
+                    close_all(descriptors)
         except Ended as end:
             self.close(end.reason, str(end))
             raise
 
     def greet(self):
-        self.send(HELLO, {"magic": "DMBS", "version": 1, "features": REGISTRY_FEATURE})
+        self.send(HELLO, {"magic": "DMBS", "version": 1, "features": self.features})
         message, descriptors = self.receive(time.monotonic() + self.patience)
         if message.opcode != HELLO or descriptors:
             raise Ended("unexpected", "the first message is no hello")
         if not message.values["features"] & REGISTRY_FEATURE:
             raise Ended("done", "the peer is no registry")
+        self.features &= message.values["features"]
 
     def send(self, opcode, values, descriptors=()):
         message = wire.Message(opcode, next(self.serials), values)
@@ -103,17 +116,30 @@ class Registry:
     def request(self, name, descriptors=(), /, **values):
         return self.answer(self.ask(name, descriptors, **values))
 
+    def request_values(self, name, /, **values):
+        """For a request whose answer has no descriptors."""
+        message, _ = self.request(name, **values)
+        return message.name, message.values
+
     def take(self, deadline):
         """Puts one message where it belongs."""
         message, descriptors = self.receive(deadline)
         if message.is_notice:
             self.notices.append(message)
-        elif message.is_answer and message.name in RULED_OUT | {self.asked.get(message.serial)} and message.serial in self.asked:
+        elif message.is_answer and message.name in self.answers_to(message.serial):
             del self.asked[message.serial]
             self.answers[message.serial] = message, descriptors
         else:
             close_all(descriptors)
             raise Ended("unexpected", f"{message.name} with serial {message.serial} has no place")
+
+    def answers_to(self, serial):
+        """The names of those that may come."""
+        if serial not in self.asked:
+            return set()
+        name = self.asked[serial]
+        in_force = self.features & PAGES_FEATURE and (name == "joined" or self.pages)
+        return RULED_OUT | {name} | (WITH_PAGES.get(name, set()) if in_force else set())
 
     def receive(self, deadline):
         """(message, descriptors); a farewell is raised."""
@@ -246,6 +272,13 @@ class Commands:
         poke = self.commands.add_parser("poke", help="writes text to its beginning")
         poke.add_argument("text")
         self.commands.add_parser("drop", help="closes the latest memory")
+        begin = self.commands.add_parser("begin", help="an access by the control pages")
+        begin.add_argument("attachment", type=lambda text: self.value(text, "attachment", int))
+        begin.add_argument("--access", default="both")
+        begin.add_argument("--within", type=duration, default=10**10)
+        end = self.commands.add_parser("end", help="ends the access that was begun first of those of the control pages")
+        end.add_argument("attachment", type=lambda text: self.value(text, "attachment", int))
+        self.commands.add_parser("untilCutOff", help="reads nothing until the published page says so")
 
     def add_request(self, name, layout):
         parser = self.commands.add_parser(name, help=f"answered with {layout.answer}")
@@ -321,6 +354,9 @@ class Session:
         self.registry, self.commands, self.status = registry, Commands(), 0
         self.memory, self.fence = [], None
         self.asked, self.told = {}, []  # commands without an answer; notices that nobody waited for
+        self.accesses, self.page_requests = collections.defaultdict(list), []  # the first by attachment
+        if registry.pages:
+            registry.pages.request = self.request_for_pages
         self.commands.latest |= registry.joined
         self.show("joined", registry.joined)
 
@@ -331,7 +367,7 @@ class Session:
         waits = words[-1] != "&"
         arguments = self.commands.parser.parse_args(words if waits else words[:-1])
         own = {"watch": self.watch, "until": self.until, "signal": self.signal, "peek": self.peek, "poke": self.poke,
-               "drop": self.drop}
+               "drop": self.drop, "begin": self.begin, "end": self.end, "untilCutOff": self.until_cut_off}
         if arguments.command in own:
             return own[arguments.command](arguments)
         serial = self.request(arguments)
@@ -357,6 +393,9 @@ class Session:
     def take(self, deadline):
         """The next message, which is shown."""
         self.registry.take(deadline)
+        self.show_what_came()
+
+    def show_what_came(self):
         while self.registry.notices:
             notice = self.registry.notices.popleft()
             self.told.append(notice)
@@ -371,6 +410,8 @@ class Session:
             self.memory = received
         if message.name in RULED_OUT:
             self.status = 4
+        if "word" in message.values and not self.registry.pages.take(message.values):
+            raise Ended("unexpected", "a word outside of its page")
         self.show(message.name, message.values, to=command)
 
     def watch(self, arguments):
@@ -403,6 +444,37 @@ class Session:
     def drop(self, _):
         close_all(self.memory)
         self.memory = []
+
+    def begin(self, arguments):
+        self.page_requests = []
+        try:
+            deadline = time.monotonic() + arguments.within / 10**9
+            access = self.registry.pages.begin(arguments.attachment, arguments.access, deadline)
+            self.accesses[arguments.attachment].append(access)
+            said = {"state": "inside", "generation": access.generation}
+        except pages.NotBegun as refusal:
+            said = {"state": refusal.why, **refusal.values}
+        self.show("begun", {**said, "asked": self.page_requests}, to="begin")
+        self.show_what_came()
+
+    def end(self, arguments):
+        self.page_requests = []
+        state = self.registry.pages.end(arguments.attachment, self.accesses[arguments.attachment].pop(0))
+        self.show("ended", {"state": state, "asked": self.page_requests}, to="end")
+        self.show_what_came()
+
+    def request_for_pages(self, name, /, **values):
+        """What the pages could not say is asked for, and written down."""
+        self.page_requests.append(name)
+        return self.registry.request_values(name, **values)
+
+    def until_cut_off(self, _):
+        """The farewell is unread then: the page alone has said it. Nobody is woken for this word, so it is looked at."""
+        deadline = time.monotonic() + PATIENCE
+        while self.registry.pages.is_served():
+            if time.monotonic() > deadline:
+                raise Ended("deadline", "the connection's word does not change", 124)
+            time.sleep(0.001)
 
     def lines(self):
         """Lines of standard input; while none comes, what comes from the registry is shown."""
@@ -457,6 +529,7 @@ def main():
     parser = argparse.ArgumentParser(usage=__doc__, add_help=False)
     parser.add_argument("--socket", default=None)
     parser.add_argument("--secret", default=None)
+    parser.add_argument("--pages", action="store_true", help="use control pages if the registry has them")
     parser.add_argument("--uid", type=int, help="become this user first, with a group of the same number (as root)")
     parser.add_argument("--help", action="store_true")
     parser.add_argument("words", nargs=argparse.REMAINDER)
@@ -472,7 +545,7 @@ def main():
             os.setgroups([])
             os.setresgid(options.uid, options.uid, options.uid)
             os.setresuid(options.uid, options.uid, options.uid)
-        registry = Registry(options.socket, options.secret)
+        registry = Registry(options.socket, options.secret, with_pages=options.pages)
         session = Session(registry)
         from_input = options.words == ["-"]
         for command in (map(shlex.split, session.lines()) if from_input else split(options.words)):

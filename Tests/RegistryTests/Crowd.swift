@@ -18,6 +18,8 @@ struct Crowd: ~Copyable {
     final class Tally: Sendable {
         let isOver = Atomic(false)
         let latencies = Mutex<[UInt64]>([])
+        /// The longest since it was asked for.
+        private let longest = Mutex<UInt64>(0)
         let problems = Mutex<[String]>([])
         /// What was answered and still is, and what was not sent or refused to be taken.
         let there = Mutex<[String: BufferID]>([:])
@@ -32,7 +34,17 @@ struct Crowd: ~Copyable {
             let result = try body()
             let nanoseconds = Deadline.now().nanoseconds - begin
             latencies.withLock { $0.append(nanoseconds) }
+            longest.withLock { $0 = max($0, nanoseconds) }
             return result
+        }
+
+        /// The longest wait that has ended since this was asked last.
+        func takeLongest() -> Duration {
+            .nanoseconds(
+                longest.withLock { longest in
+                    defer { longest = 0 }
+                    return longest
+                })
         }
 
         func endTurn(of number: Int) { turns.withLock { $0[number, default: 0] += 1 } }

@@ -16,9 +16,11 @@ final class PythonClient {
     private var notices: [Said] = []
     private let limit = Deadline.after(.seconds(15))
     let processID: Int32
+    /// Whether it has neither left nor been cut off.
+    var isThere: Bool { socket != nil }
 
     /// Starts it. `uid` is whom it becomes first, which needs root.
-    init(at path: String, uid: UInt32? = nil) throws {
+    init(at path: String, uid: UInt32? = nil, hasPages: Bool = false) throws {
         let pair = try UnixSocket.pair()
         var descriptors = DescriptorList()
         try descriptors.appendDuplicate(of: pair.second.descriptor)
@@ -26,7 +28,7 @@ final class PythonClient {
         let process = try Running(
             ["sh", "-c", "exec \"$@\" <&3 >&3 3>&-", "sh", "python3", "-B", "-S", "-E"]
                 + ["\(Package.root)/Tests/Clients/registry.py", "--socket", path]
-                + (uid.map { ["--uid", "\($0)"] } ?? []) + ["-"],
+                + (uid.map { ["--uid", "\($0)"] } ?? []) + (hasPages ? ["--pages"] : []) + ["-"],
             descriptors: descriptors)
         processID = process.processID
         self.process = consume process

@@ -8,7 +8,7 @@ import Testing
 final class PythonStory {
     private var registry: RunningRegistry?
     private var clients: [PythonClient] = []
-    private let socket: String
+    let socket: String
     private let descriptors: Int
 
     init() throws {
@@ -28,14 +28,19 @@ final class PythonStory {
     }
 
     /// One more. With `uid` it is another user's, to whom the folder is opened.
-    func client(uid: UInt32? = nil) throws -> PythonClient {
+    func client(uid: UInt32? = nil, hasPages: Bool = false) throws -> PythonClient {
         if uid != nil {
             let folder = String(socket[..<(socket.lastIndex(of: "/") ?? socket.endIndex)])
             _ = try Running(["chmod", "711", folder]).finish()
         }
-        let client = try PythonClient(at: socket, uid: uid)
+        let client = try PythonClient(at: socket, uid: uid, hasPages: hasPages)
         clients.append(client)
         return client
+    }
+
+    /// The next notice of each that is still there.
+    func everyoneHears(_ name: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
+        for client in clients where client.isThere { try client.hear(name, sourceLocation: sourceLocation) }
     }
 
     /// The registry stops while its clients are there.

@@ -4,6 +4,7 @@ import DMABuf
 import DMABufClient
 import DMABufModel
 import DMABufSystem
+import SystemPackage
 import TestSupport
 import Testing
 
@@ -31,6 +32,86 @@ struct SystemCallTests {
             try client.ask(.detach(attached.attachment), until: deadline)
         } expect: {
             #expect($0 == Self.perMessage.mapValues { $0 * 2 }.merging(["ioctl": 1]) { $1 })
+        }
+    }
+
+    @Test("a map costs a look at whether the descriptor before it has been read")
+    func map() throws {
+        var own: AttachedBuffer?
+        try counting { (client, name, deadline) in
+            let attached = try own ?? client.attach(name, AttachTerms(.read), until: deadline)
+            own = try client.map(attached.attachment, until: deadline)
+        } expect: {
+            #expect($0 == Self.perMessage.merging(["ioctl": 1]) { $1 })
+        }
+    }
+
+    @Test("a fence takes one to know it and two to wait for it in its predecessor's place, which is closed")
+    func addFence() throws {
+        var own: AttachedBuffer?
+        var point: UInt64 = 0
+        try counting { (client, name, deadline) in
+            let attached = try own ?? client.reserving(name, until: deadline)
+            own = attached
+            point += 1
+            try client.promise(attached, point, until: deadline)
+        } expect: {
+            // The link; one away, one in.
+            let known = ["readlink": 1, "epoll_ctl": 2, "close": 1]
+            #expect($0 == Self.perMessage.merging(known) { $1 })
+        }
+    }
+
+    @Test("a wait with nothing to wait for, and a promise that is renewed, cost their messages alone")
+    func waitAndRenew() throws {
+        var own: AttachedBuffer?
+        try counting { (client, name, deadline) in
+            let attached = try own ?? client.reserving(name, until: deadline)
+            if own == nil { try client.promise(attached, 1, until: deadline) }
+            own = attached
+            // What another reader has promised is not in a reader's way.
+            try client.ask(.wait(attached.attachment, .write, within: .seconds(1)), until: deadline)
+            try client.ask(.renewFence(attached.attachment, timeline: 1, within: .seconds(10)), until: deadline)
+        } expect: {
+            #expect($0 == Self.perMessage.mapValues { $0 * 2 })
+        }
+    }
+
+    @Test("a lock and its end cost their messages alone")
+    func lock() throws {
+        try counting { (client, name, deadline) in
+            guard case .found(let id, _) = try client.ask(.lookup(name, uid: nil), until: deadline),
+                case .locked(let lock, _) = try client.ask(
+                    .lock([id], within: .seconds(1), lasting: .seconds(1)), until: deadline)
+            else { throw Errno.badMessage }
+            try client.ask(.unlock(lock), until: deadline)
+        } expect: {
+            #expect($0 == Self.perMessage.mapValues { $0 * 3 })
+        }
+    }
+
+    @Test("a move by a client costs its messages, what a registration costs, and a wake of who waits at the slot")
+    func move() throws {
+        var own: AttachedBuffer?
+        try counting { (client, name, deadline) in
+            let attached = try own ?? client.attach(name, AttachTerms(.readWrite), until: deadline)
+            let (id, generation) = (attached.id, attached.generation)
+            let access = try client.beginAccess(attached, .readWrite, until: deadline)
+            try client.ask(.beginMove(id, generation, MoveTerms(within: .seconds(1))), until: deadline)
+            // Which acknowledges.
+            _ = try client.endAccess(access, until: deadline)
+            let target = try MemFDExporter().export(.bytes(4096))
+            try client.hear(until: deadline) { if case .readyToCopy = $0 { true } else { false } }
+            try client.commitMove(of: id, from: generation, to: target, until: deadline)
+            own = try client.map(attached.attachment, until: deadline)
+            try client.hear(until: deadline) { if case .released = $0 { true } else { false } }
+        } expect: {
+            // Of the new memory the link, the seals, the filesystem, the size, the access; the old one is closed. Before the
+            // descriptor that a map brings is sent, it is looked at whether the one before has been read.
+            let known = ["readlink": 1, "fcntl": 2, "fstatfs": 1, "fstat": 1, "close": 1, "ioctl": 1, "futex": 1]
+            // Begin, acknowledge, commit and map are answered; and told are invalidate, readyToCopy, moved, moveEnded, released.
+            let messages = ["epoll_pwait2": 4, "recvmsg": 4, "sendmsg": 9]
+            #expect($0 == messages.merging(known) { $1 })
         }
     }
 
@@ -89,5 +170,28 @@ struct SystemCallTests {
         let counts = registry.calls().merging(before) { $0 - $1 }
         expect(counts.mapValues { ($0 + rounds / 2) / rounds }.filter { $0.value > 0 })
         try registry.stop()
+    }
+}
+
+extension RegistryConnection {
+    /// Attached, with a slot for a fence.
+    fileprivate mutating func reserving(_ name: String, until deadline: Deadline) throws -> AttachedBuffer {
+        let attached = try attach(name, AttachTerms(.readWrite), until: deadline)
+        try ask(.reserve(attached.attachment, slots: 1), until: deadline)
+        return attached
+    }
+
+    /// Work that only reads, and does not end.
+    fileprivate mutating func promise(_ attached: AttachedBuffer, _ point: UInt64, until deadline: Deadline) throws {
+        let fence = try Fence(adopting: try EventFD().descriptor.duplicate())
+        let terms = FenceTerms(timeline: 1, point: point, usage: .read, kind: .eventFD, within: .seconds(10))
+        _ = try add(fence, to: attached.attachment, terms, until: deadline)
+    }
+
+    /// What came before is of no interest.
+    fileprivate mutating func hear(until deadline: Deadline, _ isMeant: (Notice) -> Bool) throws {
+        let notice = try nextNotice(until: deadline, where: isMeant)
+        #expect(notice != nil)
+        while try nextNotice(until: .now()) != nil {}
     }
 }

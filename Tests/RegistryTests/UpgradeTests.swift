@@ -49,6 +49,8 @@ struct UpgradeTests {
     func replaced() throws {
         var registry = try RunningRegistry()
         var crowd = try Crowd(Self.clients, at: registry.socket, [Self.goesOn, RawMember.comingBack])
+        crowd.wait(forTurns: 2)
+        let calm = crowd.tally.takeLongest()
         for _ in 0..<3 {
             crowd.wait(forTurns: 2)
             let old = try registry.replace()
@@ -57,8 +59,19 @@ struct UpgradeTests {
         crowd.wait(forTurns: 2)
         crowd.finish()
         #expect(crowd.tally.problems.withLock { $0 } == [])
+        expectPromise(crowd.tally.takeLongest(), calm, "replaced")
         crowd.tally.report("replaced thrice under \(2 * Self.clients) clients")
         #expect(try registry.stop().status == 0)
+    }
+
+    /// Nobody waits for more than a second, which is promised, and what this machine takes for as many clients in any case:
+    /// four times the longest that they have just waited with nothing going on.
+    private func expectPromise(
+        _ longest: Duration, _ calm: Duration, _ occasion: String, sourceLocation: SourceLocation = #_sourceLocation
+    ) {
+        print("\(occasion): the longest wait \(longest), and \(calm) before")
+        #expect(calm > .zero && longest > .zero, sourceLocation: sourceLocation)
+        #expect(longest < .seconds(1) + calm * 4, sourceLocation: sourceLocation)
     }
 
     @Test("tasks of one client: none of their requests is in doubt, either")
@@ -125,10 +138,12 @@ struct UpgradeTests {
         var registry = try RunningRegistry()
         var crowd = try Crowd(Self.clients, at: registry.socket, [Self.untilFarewell, RawMember.untilFarewell])
         crowd.wait(forTurns: 3)
+        let calm = crowd.tally.takeLongest()
         let old = try registry.startAgain()
         #expect(old.status == 0 && old.errors.contains("stopping"), "\(old.errors)")
         crowd.finish(telling: false)
         #expect(crowd.tally.problems.withLock { $0 } == [])
+        expectPromise(crowd.tally.takeLongest(), calm, "stopped")
         crowd.tally.report("stopped under \(2 * Self.clients) clients")
         var client = try HandClient(at: registry.socket)
         let (there, never) = (crowd.tally.there.withLock { $0 }, crowd.tally.never.withLock { $0 })

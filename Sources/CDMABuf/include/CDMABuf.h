@@ -151,6 +151,10 @@ int dmabuf_epoll_wait(int epoll, struct epoll_event *events, int capacity, int64
 // futex(FUTEX_WAIT_BITSET) on CLOCK_MONOTONIC, between processes; UINT64_MAX waits for ever. futex(FUTEX_WAKE).
 int dmabuf_futex_wait(const uint32_t *word, uint32_t value, uint64_t deadline_ns);
 int dmabuf_futex_wake(const uint32_t *word, int count);
+// set_robust_list(2): the kernel sets FUTEX_OWNER_DIED in `word` when this thread ends. `entry`, 8 bytes that are this
+// process's alone, lies as far behind its word as every other. EPERM: the life of another thread.
+int dmabuf_start_life(uint32_t *word, void *entry);
+int dmabuf_end_life(uint32_t *word, void *entry);
 
 // ---- words that two processes share: C11 atomics on mapped memory --------------------------------------------------------
 
