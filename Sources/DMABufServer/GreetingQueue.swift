@@ -32,6 +32,13 @@ struct GreetingQueue {
     mutating func remove(of user: UInt32) {
         perUser[user, default: 1] -= 1
         if perUser[user] == 0 { perUser[user] = nil }
+        // All have come or gone, and none of their times is waited for.
+        if perUser.isEmpty { forgetAll() }
+    }
+
+    private mutating func forgetAll() {
+        entries.removeAll(keepingCapacity: true)
+        passed = 0
     }
 
     /// The next whose time is over; it may have joined, or gone, meanwhile.
