@@ -43,4 +43,26 @@ struct KernelPagesTests {
         #expect(isSame)
         _ = try registry.stop()
     }
+
+    /// Of threads that have begun one before: see `sync_until.c`.
+    @Test(
+        "the bytes of a dma-buf cost the two ioctls of the bracket and nothing else, however little time there is",
+        .enabled(if: Trace.isPossible, "strace is missing, or may not trace"), arguments: Backends.realExporters)
+    func systemCalls(exporter: String) throws {
+        let registry = try RunningRegistry()
+        var client = try RegistryConnection(at: registry.socket, until: limit)
+        let memory = try Backends.bytes(8192, from: exporter)
+        let (id, _) = try client.register(
+            DescribedBuffer(.bytes(8192), memory: [memory]), kept: .owner, until: limit)
+        var attached = try client.attach(id, AttachTerms(.readWrite), until: limit)
+        for limit in [Duration.seconds(2), .milliseconds(500)] {
+            func access() throws {
+                try client.withAccess(.write, to: &attached, within: limit) { $0.storeBytes(of: 1, as: UInt8.self) }
+            }
+            try access()
+            let calls = try Trace.calls { for _ in 0..<20 { try access() } }.filter { !$0.contains("resumed>") }
+            #expect(calls.count == 40 && calls.allSatisfy { $0.contains("DMA_BUF_IOCTL_SYNC") }, "\(calls)")
+        }
+        _ = try registry.stop()
+    }
 }

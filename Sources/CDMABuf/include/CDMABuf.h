@@ -192,8 +192,8 @@ static inline void dmabuf_fence_sequential(void) { __atomic_thread_fence(__ATOMI
 
 // ---- an ioctl that ends ------------------------------------------------------------------------------------------------
 
-// DMA_BUF_IOCTL_SYNC waits for fences without a time-out, but it can be interrupted. This arms a timer of the calling
-// thread, whose signal does nothing but interrupt, and repeats it in case it fires before the ioctl sleeps.
+// DMA_BUF_IOCTL_SYNC waits for fences without a time-out, but it can be interrupted: by a thread that watches over all
+// others, with a signal that does nothing but interrupt. The ioctl is the only system call, but for each thread's first.
 // -1 with ETIMEDOUT at the deadline (CLOCK_MONOTONIC, nanoseconds); EINTR and EAGAIN before it are retried.
 int dmabuf_sync_until(int fd, uint64_t flags, uint64_t deadline_ns);
 
