@@ -21,11 +21,13 @@ struct KernelStreamMoveTests {
         let importer = try KMSImporter(node: "card0")
         var screen = try Screen(on: importer)
         var shown: Int?
-        var pictures: [UInt64: Picture] = [:]
+        // In the memory that a buffer has now: what is kept of the old cannot be let go of.
+        var pictures: [Int: (inode: UInt64, picture: Picture)] = [:]
         try stream { frame, reader, registry, hasMoved in
             let inode = frame.buffer.memory[0].inode
-            let picture = if let kept = pictures[inode] { kept } else { try Picture(of: frame.buffer, on: importer) }
-            pictures[inode] = picture
+            let kept = pictures[frame.index].flatMap { $0.inode == inode ? $0.picture : nil }
+            let picture = if let kept { kept } else { try Picture(of: frame.buffer, on: importer) }
+            pictures[frame.index] = (inode, picture)
             if screen.picture == nil {
                 try screen.show(picture, until: soon)
             } else {
