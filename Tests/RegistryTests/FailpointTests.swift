@@ -36,7 +36,7 @@ enum FailingTool {
     static func walk(at socket: String, from exporter: String, failingAt step: String? = nil) throws -> Running {
         let environment = step.map { ["DMABUF_FAIL_AT": $0] } ?? [:]
         return try Running(
-            [path ?? "", "failpoints", "--walk", "--from", exporter, "--timeout", "5", "--socket", socket],
+            [path ?? "", "failpoints", "--walk", "--from", exporter, "--timeout", "30", "--socket", socket],
             environment: environment)
     }
 }
