@@ -87,9 +87,7 @@ extension Exchange {
 extension Request {
     /// `deadline` ends the wait.
     static func locking(_ buffers: [BufferID], until deadline: Deadline, lasting: Duration) -> Request {
-        let within = Interval(nanoseconds: deadline.remaining.clampedNanoseconds)
-        return .lock(
-            buffers, within: min(within, Limits().longestLock),
-            lasting: Interval(nanoseconds: lasting.clampedNanoseconds))
+        .lock(
+            buffers, within: min(Interval(deadline.remaining), Limits().longestLock), lasting: Interval(lasting))
     }
 }

@@ -31,8 +31,7 @@ struct PoolPromise {
     }
 
     private static func lasting(on attachment: AttachmentID) -> LastingPromise {
-        let longest = Duration.nanoseconds(Int64(FenceTerms.longestInterval.nanoseconds))
-        return LastingPromise(on: [attachment], timeline: timeline, end: .after(longest))
+        LastingPromise(on: [attachment], timeline: timeline, end: .after(Duration(FenceTerms.longestInterval)))
     }
 
     private func add(

@@ -217,9 +217,8 @@ extension RegistryConnection {
 extension Request {
     /// `deadline` ends the wait.
     static func waiting(_ attachment: AttachmentID, _ usage: Usage, until deadline: Deadline) -> Request {
-        let within = Interval(nanoseconds: deadline.remaining.clampedNanoseconds)
         // One wait is no longer than one fence.
-        return .wait(attachment, usage, within: min(within, FenceTerms.longestInterval))
+        .wait(attachment, usage, within: min(Interval(deadline.remaining), FenceTerms.longestInterval))
     }
 }
 

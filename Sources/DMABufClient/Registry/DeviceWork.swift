@@ -34,15 +34,15 @@ public struct WorkPoint: Sendable {
 
     /// No promise lasts longer than the longest; see ``LastingPromise`` for work that does.
     fileprivate var interval: Interval {
-        min(Interval(nanoseconds: within.clampedNanoseconds), FenceTerms.longestInterval)
+        min(Interval(within), FenceTerms.longestInterval)
     }
 }
 
 extension LastingPromise {
     /// The promise of work that is about to be submitted there.
     public init(of point: WorkPoint, on places: [WorkPlace]) {
-        let within = Duration.nanoseconds(Int64(point.interval.nanoseconds))
-        self.init(on: places.map(\.attached.attachment), timeline: point.timeline, end: .after(within))
+        self.init(
+            on: places.map(\.attached.attachment), timeline: point.timeline, end: .after(Duration(point.interval)))
     }
 }
 
@@ -141,7 +141,7 @@ extension RegistryConnection {
     }
 
     private static func lockLimit(_ deadline: Deadline) -> Duration {
-        min(deadline.remaining, .nanoseconds(Int64(clamping: Limits().longestLock.nanoseconds)))
+        min(deadline.remaining, Duration(Limits().longestLock))
     }
 }
 

@@ -108,5 +108,5 @@ extension DescribedBuffer {
 
 extension Duration {
     /// The longest that a fence can be pending.
-    fileprivate static let fences = Duration.nanoseconds(Int64(FenceTerms.longestInterval.nanoseconds))
+    fileprivate static let fences = Duration(FenceTerms.longestInterval)
 }

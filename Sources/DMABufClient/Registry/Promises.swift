@@ -37,17 +37,13 @@ struct Promises {
         if kept.count >= nextLook { forgetEnded() }
         let context = Context(attachment: attachment, timeline: terms.timeline)
         guard kept.count < Self.limit || kept[context] != nil else { return }
-        kept[context] = Promise(
-            fence: fence, terms: terms, end: Self.end(of: terms.within), id: id, order: nextOrder)
+        let end = Deadline.after(Duration(terms.within))
+        kept[context] = Promise(fence: fence, terms: terms, end: end, id: id, order: nextOrder)
         nextOrder += 1
     }
 
     mutating func renewed(_ attachment: AttachmentID, _ timeline: UInt32, _ within: Interval) {
-        kept[Context(attachment: attachment, timeline: timeline)]?.end = Self.end(of: within)
-    }
-
-    private static func end(of within: Interval) -> Deadline {
-        .after(.nanoseconds(Int64(clamping: within.nanoseconds)))
+        kept[Context(attachment: attachment, timeline: timeline)]?.end = .after(Duration(within))
     }
 
     /// Each look costs a system call for each fence, so the next is when there are twice as many.

@@ -35,17 +35,15 @@ public struct LastingPromise: Sendable {
         let longest = FenceTerms.longestInterval
         guard nextTurn.hasPassed else { return }
         guard !end.hasPassed else { throw .ruledOut(.noSuchFence) }
-        let next = Deadline.after(.nanoseconds(Int64(longest.nanoseconds)))
+        let next = Deadline.after(Duration(longest))
         do throws(RegistryError) {
             for attachment in attachments {
                 try registry.renewFence(on: attachment, timeline, within: longest, until: deadline)
             }
             end = next
         } catch {
-            switch error {
-            case .ruledOut(.moving), .restarted, .ruledOut(.settling): break
-            default: throw error
-            }
+            let isMoving = if case .ruledOut(.moving) = error { true } else { false }
+            guard isMoving || error.isOfRestart else { throw error }
         }
         nextTurn = .after(end.remaining / 2)
     }

@@ -201,7 +201,7 @@ extension Display {
         let reading = try Reading()
         guard mayPromise else { return reading }
         promises += 1
-        let within = min(Interval(nanoseconds: within.clampedNanoseconds), FenceTerms.longestInterval)
+        let within = min(Interval(within), FenceTerms.longestInterval)
         let terms = FenceTerms(timeline: 1, point: promises, usage: .read, kind: .eventFD, within: within)
         let (fence, limit) = (reading.fence, Deadline.after(self.within))
         do throws(RegistryError) {

@@ -117,7 +117,7 @@ func hexadecimalText(_ value: UInt64) -> String {
 }
 
 extension Seconds {
-    var interval: Interval { Interval(nanoseconds: duration.clampedNanoseconds) }
+    var interval: Interval { Interval(duration) }
 }
 
 /// Runs a command's work with the registry; what either throws is told as any error of the tool's.
