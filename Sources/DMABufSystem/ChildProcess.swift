@@ -84,13 +84,13 @@ public struct ChildProcess: ~Copyable, Sendable {
     public borrowing func wait(forwarding signals: borrowing SignalFD) throws(Errno) -> Ending {
         let poller = try poller(with: signals)
         while true {
-            if let ending = try wait(poller, forwarding: signals, until: .after(.seconds(3600))) { return ending }
+            if let ending = try wait(poller, forwarding: signals, until: nil) { return ending }
         }
     }
 
-    /// As above; nil as soon as `other` is readable, and at `deadline`.
+    /// As above; nil as soon as `other` is readable, and at `deadline`, if there is one.
     public borrowing func wait(
-        forwarding signals: borrowing SignalFD, unless other: borrowing Descriptor, until deadline: Deadline
+        forwarding signals: borrowing SignalFD, unless other: borrowing Descriptor, until deadline: Deadline?
     ) throws(Errno) -> Ending? {
         let poller = try poller(with: signals)
         try poller.add(other, token: 2)
@@ -106,10 +106,10 @@ public struct ChildProcess: ~Copyable, Sendable {
 
     /// nil when there is something else to look at.
     private borrowing func wait(
-        _ poller: borrowing Poller, forwarding signals: borrowing SignalFD, until deadline: Deadline
+        _ poller: borrowing Poller, forwarding signals: borrowing SignalFD, until deadline: Deadline?
     ) throws(Errno) -> Ending? {
         while true {
-            switch try poller.next(until: deadline) {
+            switch try poller.next(until: deadline ?? .after(.seconds(3600))) {
             case 0:
                 let ending = try reap()
                 // What came after its end is nobody's any more, and not ours.

@@ -59,10 +59,10 @@ struct AttendedCommand: ~Copyable {
     }
 
     /// Waits for its end, and returns its status. The registry's end is told and does not end the command; `meanwhile` is
-    /// called now and then, and says when next.
+    /// called now and then, and says by when again.
     func wait(
         _ registry: inout RegistryConnection, hearing: (Notice) -> Void,
-        meanwhile: (inout RegistryConnection) throws(RegistryError) -> Deadline = { _ in .after(.seconds(3600)) }
+        meanwhile: (inout RegistryConnection) throws(RegistryError) -> Deadline? = { _ in nil }
     ) throws -> Int32 {
         do {
             while true {

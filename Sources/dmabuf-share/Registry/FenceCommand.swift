@@ -111,15 +111,15 @@ struct FenceAdd: ParsableCommand {
 
     private var longest: Seconds { within ?? Seconds(10) }
 
-    /// Returns when to come again.
+    /// Returns by when to come again, if at all.
     private func renew(
         _ promise: inout LastingPromise, _ registry: inout RegistryConnection
-    ) throws(RegistryError) -> Deadline {
-        guard within == nil, !promise.end.hasPassed else { return .after(.seconds(3600)) }
+    ) throws(RegistryError) -> Deadline? {
+        guard within == nil else { return nil }
         do throws(RegistryError) { try promise.renew(&registry, until: options.deadline) } catch {
             // That it is over is told by a notice.
             guard case .ruledOut = error else { throw error }
-            return .after(.seconds(3600))
+            return nil
         }
         return promise.nextTurn
     }
