@@ -45,8 +45,7 @@ public struct BufferPeer: ~Copyable, Sendable {
             throw DMABufError(.invalid, "\(fences.count) fences with one buffer; at most \(Wire.fenceLimit)")
         }
         // Both outlive the call.
-        var descriptors = DescriptorList(lent: ())
-        for memory in buffer.memory { descriptors.lend(memory.descriptor) }
+        var descriptors = DescriptorList(lending: buffer.memory)
         for promise in fences { descriptors.lend(promise.fence.descriptor) }
         let offer = Offer(
             description: buffer.description, backing: buffer.kind == .dmaBuf ? .dmaBuf : .memfd, access: access,

@@ -92,9 +92,7 @@ extension ClientConnection {
 
     private func pass(_ bytes: Span<UInt8>, _ descriptors: [DMABuffer]) throws(Errno) -> UnixSocket.SendOutcome {
         if descriptors.count == 1 { return try socket.trySend(bytes, with: descriptors[0].descriptor) }
-        var list = DescriptorList(lent: ())
-        for memory in descriptors { list.lend(memory.descriptor) }
-        return try socket.trySend(bytes, with: list)
+        return try socket.trySend(bytes, with: DescriptorList(lending: descriptors))
     }
 }
 

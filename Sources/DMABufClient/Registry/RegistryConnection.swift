@@ -114,7 +114,7 @@ public struct RegistryConnection: ~Copyable {
         _ buffer: DescribedBuffer, kept: Kept = .lastAttachment, name: String? = nil, until deadline: Deadline
     ) throws(RegistryError) -> (BufferID, Generation) {
         let message = Message.register(NewBuffer(buffer.memories, kept: kept, name: name))
-        let reply = try exchange(message, lend(buffer), until: deadline)
+        let reply = try exchange(message, DescriptorList(lending: buffer.memory), until: deadline)
         guard case .answer(.registered(let id, let generation)) = reply.envelope.message else {
             throw unexpected(reply.envelope)
         }
@@ -169,7 +169,7 @@ public struct RegistryConnection: ~Copyable {
         until deadline: Deadline
     ) throws(RegistryError) -> FenceID {
         let reply = try exchange(
-            .request(.addFence(attachment, terms, lock: lock)), lend(fence), until: deadline)
+            .request(.addFence(attachment, terms, lock: lock)), DescriptorList(lending: fence), until: deadline)
         guard case .answer(.fenceAdded(let id)) = reply.envelope.message else { throw unexpected(reply.envelope) }
         underWay.promises.add(fence, to: attachment, terms, id)
         return id
@@ -181,7 +181,8 @@ public struct RegistryConnection: ~Copyable {
         until deadline: Deadline
     ) throws(RegistryError) {
         let message = Message.request(.acknowledge(attachment, generation, ending: fence?.1))
-        let reply = try exchange(message, fence.map { lend($0.0) } ?? DescriptorList(), until: deadline)
+        let passed = fence.map { DescriptorList(lending: $0.0) } ?? DescriptorList()
+        let reply = try exchange(message, passed, until: deadline)
         guard case .answer(.done) = reply.envelope.message else { throw unexpected(reply.envelope) }
         if let (fence, terms) = fence { underWay.promises.add(fence, to: attachment, terms, nil) }
     }
@@ -192,7 +193,7 @@ public struct RegistryConnection: ~Copyable {
     ) throws(RegistryError) {
         let message = Message.commitMove(NewGeneration(of: buffer, from: generation, memory.memories))
         do throws(RegistryError) {
-            let reply = try exchange(message, lend(memory), until: deadline)
+            let reply = try exchange(message, DescriptorList(lending: memory.memory), until: deadline)
             guard case .answer(.done) = reply.envelope.message else { throw unexpected(reply.envelope) }
         } catch {
             guard case .restarted = error else { throw error }
@@ -301,25 +302,6 @@ extension RegistryConnection {
 
     mutating func unexpected(_ envelope: Envelope) -> RegistryError {
         .connection(connection.end(.unexpected, .unexpected("another kind of answer")))
-    }
-
-    /// Whoever lends keeps it open until the exchange is over: it is passed as it is, and no duplicate is made.
-    private func lend(_ buffer: DescribedBuffer) -> DescriptorList {
-        var list = DescriptorList(lent: ())
-        for memory in buffer.memory { list.lend(memory.descriptor) }
-        return list
-    }
-
-    private func lend(_ fence: Fence) -> DescriptorList {
-        var list = DescriptorList(lent: ())
-        list.lend(fence.descriptor)
-        return list
-    }
-
-    func duplicate(of fence: Fence) throws(RegistryError) -> DescriptorList {
-        var list = DescriptorList()
-        do throws(DMABufError) { list.append(try fence.duplicateDescriptor()) } catch { throw .local(error) }
-        return list
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import DMABuf
 import DMABufConnection
 import DMABufModel
 import DMABufSystem
@@ -51,8 +52,8 @@ extension RegistryConnection {
         // What is asked here is noted already.
         var underWay = underWay
         let said = try underWay.goOn(without: words) { (request, fence) throws(RegistryError) in
-            let passed = try fence.map { (fence) throws(RegistryError) in try duplicate(of: fence) }
-            return try exchangeOnce(.request(request), passed ?? DescriptorList(), until: deadline).envelope.message
+            let passed = fence.map { DescriptorList(lending: $0) } ?? DescriptorList()
+            return try exchangeOnce(.request(request), passed, until: deadline).envelope.message
         }
         self.underWay = underWay
         return said
