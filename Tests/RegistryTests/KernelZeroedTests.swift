@@ -19,33 +19,36 @@ struct KernelZeroedTests {
 
     @Test(arguments: Backends.exporters)
     func isZeroed(exporter: String) throws {
-        let registry = try RunningRegistry("--mode", "0666", "--allocate-for-all")
-        var near = try Relay(to: registry.socket, as: Self.first)
-        var far = try Relay(to: registry.socket, as: Self.second)
-        var one = try RegistryConnection(near.takeSocket(), until: limit)
-        var other = try RegistryConnection(far.takeSocket(), until: limit)
-        for _ in 0..<Self.rounds { try fill(&one, exporter) }
-        // All of it has ended with its user: now the next one asks for just as much.
-        try near.kill()
-        for _ in 0..<Self.rounds { #expect(try isZero(&other, exporter)) }
-        try far.kill()
-        #expect(try registry.stop().status == 0)
+        try withTwoUsers(of: exporter) { near, other in
+            // All of it has ended with its user: now the next one asks for just as much.
+            try near.kill()
+            for _ in 0..<Self.rounds { #expect(try isZero(&other, exporter)) }
+        }
     }
 
     @Test("so is what a buffer is moved to, but for its own content", arguments: Backends.exporters)
     func isMoved(exporter: String) throws {
+        try withTwoUsers(of: exporter) { near, other in
+            let (id, generation) = try other.allocate(.bytes(Self.byteCount), from: "memfd", until: limit)
+            var attached = try other.attach(id, AttachTerms(.readWrite), until: limit)
+            try other.move(id, from: generation, to: exporter, until: limit)
+            attached = try other.map(attached.attachment, until: limit)
+            #expect(try isZero(attached))
+            try near.kill()
+        }
+    }
+
+    /// One who has filled and ended buffers of an exporter, whom `body` ends, and another who has done nothing yet.
+    private func withTwoUsers(
+        of exporter: String, _ body: (consuming Relay, inout RegistryConnection) throws -> Void
+    ) throws {
         let registry = try RunningRegistry("--mode", "0666", "--allocate-for-all")
         var near = try Relay(to: registry.socket, as: Self.first)
         var far = try Relay(to: registry.socket, as: Self.second)
         var one = try RegistryConnection(near.takeSocket(), until: limit)
         var other = try RegistryConnection(far.takeSocket(), until: limit)
         for _ in 0..<Self.rounds { try fill(&one, exporter) }
-        let (id, generation) = try other.allocate(.bytes(Self.byteCount), from: "memfd", until: limit)
-        var attached = try other.attach(id, AttachTerms(.readWrite), until: limit)
-        try other.move(id, from: generation, to: exporter, until: limit)
-        attached = try other.map(attached.attachment, until: limit)
-        #expect(try isZero(attached))
-        try near.kill()
+        try body(near, &other)
         try far.kill()
         #expect(try registry.stop().status == 0)
     }
