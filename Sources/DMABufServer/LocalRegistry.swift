@@ -2,7 +2,6 @@
 
 public import DMABufSystem
 public import Logging
-import Synchronization
 public import SystemPackage
 
 /// A registry in this process, on a thread of its own, for clients that this process makes: the same code as the daemon's,
