@@ -107,13 +107,13 @@ struct KernelDisplayTests {
             let pictures = try buffers.map { try Picture(of: $0, on: importer) }
             try screen.show(pictures[3], until: limit)
             let (open, made, next) = (
-                Folder.names("/proc/self/fd").count, Self.framebuffers.count, try importer.nextHandle()
+                openDescriptors().count, Self.framebuffers.count, try importer.nextHandle()
             )
             for frame in 0..<300 {
                 _ = try screen.flip(to: pictures[frame % 4])
                 #expect(try screen.waitForFlip(until: limit) != nil)
             }
-            #expect(Folder.names("/proc/self/fd").count == open)
+            #expect(openDescriptors().count == open)
             #expect(Self.framebuffers.count == made)
             #expect(try importer.nextHandle() == next)
             // What is not used any more may end at once.

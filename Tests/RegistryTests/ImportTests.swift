@@ -20,7 +20,7 @@ struct ImportTests {
         let (id, _) = try owner.allocate(.bytes(8192), from: "memfd", name: "one", until: limit)
         let (other, _) = try owner.allocate(.bytes(8192), from: "memfd", until: limit)
         var client = try RegistryConnection(at: registry.socket, until: limit)
-        let before = Folder.names("/proc/self/fd").count
+        let before = openDescriptors().count
         weak var memory: DMABuffer?
         do {
             let first = try client.attach(id, AttachTerms(.readWrite), until: limit)
@@ -31,10 +31,10 @@ struct ImportTests {
             let foreign = try client.attach(other, AttachTerms(.read), until: limit)
             #expect(foreign.imported !== first.imported)
             // One descriptor for each of the two.
-            #expect(Folder.names("/proc/self/fd").count == before + 2)
+            #expect(openDescriptors().count == before + 2)
             memory = first.buffer.memory[0]
         }
-        #expect(memory == nil && Folder.names("/proc/self/fd").count == before)
+        #expect(memory == nil && openDescriptors().count == before)
         _ = try registry.stop()
     }
 

@@ -240,7 +240,7 @@ struct KernelFrameTests {
 
     /// What would grow if something were kept.
     private struct Counts: Equatable {
-        let descriptors = Folder.names("/proc/self/fd").count
+        let descriptors = openDescriptors().count
         let dmaBufs = Machine.dmaBufCount
     }
 }

@@ -110,7 +110,7 @@ private struct Holdings {
 
     /// nil once one of the processes has ended.
     init?(of processes: [Int32]) {
-        let open = processes.map { Folder.names("/proc/\($0)/fd").count }
+        let open = processes.map { openDescriptors(of: $0).count }
         guard !open.contains(0) else { return nil }
         descriptors = open.reduce(0, +)
         dmaBufs = Machine.dmaBufCount

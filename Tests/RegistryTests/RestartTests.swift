@@ -292,7 +292,7 @@ struct RestartTests {
         #expect(try Self.all(&owner) == kept)
         let vault = try registry.vaultProcess()
         // The streams, the poller, the listener, the registry's socket and process, the journal; and the memory.
-        var descriptors: Int { Folder.names("/proc/\(vault)/fd").count }
+        var descriptors: Int { openDescriptors(of: vault).count }
         // What it has been sent is taken a moment later.
         while descriptors > kept.count + 12, !deadline.hasPassed { Clock.sleep(.milliseconds(5)) }
         #expect(descriptors <= kept.count + 12, "\(descriptors) descriptors for \(kept.count) buffers")

@@ -101,7 +101,7 @@ struct VaultTests {
 
     private static func vaultDescriptors(_ registry: borrowing RunningRegistry) -> Int {
         guard let process = try? registry.vaultProcess() else { return 0 }
-        return Folder.names("/proc/\(process)/fd").count
+        return openDescriptors(of: process).count
     }
 
     @Test("a journal that was torn counts as far as it is good, and the registry says so")

@@ -11,21 +11,13 @@ public struct LeakCheck: TestTrait, SuiteTrait, TestScoping {
         for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void
     ) async throws {
         guard testCase != nil else { return try await function() }
-        let before = Self.openDescriptors()
+        let before = openDescriptors()
         try await function()
         // What a finished task held is let go a moment after its value is there.
         let deadline = Deadline.after(.seconds(2))
-        while Self.openDescriptors() != before, !deadline.hasPassed { Clock.sleep(.milliseconds(1)) }
-        let after = Self.openDescriptors()
+        while openDescriptors() != before, !deadline.hasPassed { Clock.sleep(.milliseconds(1)) }
+        let after = openDescriptors()
         #expect(after == before, "the test left descriptors behind, or closed some that were not its own")
-    }
-
-    /// The open descriptors, number and link.
-    static func openDescriptors() -> [String] {
-        Folder.names("/proc/self/fd").sorted().compactMap { name in
-            guard let link = try? Sysfs.link("/proc/self/fd/\(name)") else { return nil }
-            return "\(name) -> \(String(decoding: link, as: UTF8.self))"
-        }
     }
 }
 

@@ -104,7 +104,7 @@ public struct RunningRegistry: ~Copyable {
     public borrowing func send(_ signal: SignalNumber) throws { try daemon.send(signal) }
 
     /// How many descriptors it has open.
-    public borrowing func openDescriptors() -> Int { Folder.names("/proc/\(processID)/fd").count }
+    public borrowing func openDescriptors() -> Int { TestSupport.openDescriptors(of: processID).count }
 
     /// Ends it in good order.
     public consuming func stop() throws -> Run {
