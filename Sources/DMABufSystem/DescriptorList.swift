@@ -93,6 +93,7 @@ public struct DescriptorList: ~Copyable, Sendable {
     /// If any of them is of a kind that is not known, closes all of them and says what was found; nil, and nothing has
     /// happened, if all are known.
     public mutating func closeIfStrange() -> Strangers? {
+        precondition(whose != .lent, "a list of what belongs to others")
         forgetFound()
         for index in taken..<total {
             let number = stored(index)
