@@ -20,15 +20,13 @@ extension Registry {
             FenceTerms(timeline: $0.timeline, point: $0.point, usage: .write, kind: $0.kind, within: $0.within)
         }
         if let copy { try checkFence(copy, by: asker.client, .all, on: buffer) }
-        reply(asker, .done)
-        commit(buffer, backing, copy)
+        commit(buffer, backing, copy, answering: asker)
         return nil
     }
 
     mutating func abortMove(_ id: BufferID, _ generation: Generation, _ asker: Asker) throws(Refusal) -> Answer? {
         let buffer = try findMoving(id, generation, asker)
-        reply(asker, .done)
-        endMove(of: buffer, .aborted(.asked))
+        endMove(of: buffer, .aborted(.asked), answering: asker)
         return nil
     }
 
@@ -87,7 +85,9 @@ extension Registry {
         return buffer
     }
 
-    private mutating func commit(_ buffer: Slot, _ backing: Backing, _ copy: FenceTerms?) {
+    private mutating func commit(
+        _ buffer: Slot, _ backing: Backing, _ copy: FenceTerms?, answering asker: Asker? = nil
+    ) {
         guard let move = buffers[buffer].move else { return }
         // The old generation first: it is quarantined as what is still the live one.
         quarantineLive(buffer)
@@ -95,12 +95,15 @@ extension Registry {
         buffers[buffer].backing = backing
         changed(.buffer(buffers[buffer].id))
         charge(.descriptors, UInt64(backing.descriptorCount), to: buffers[buffer].user)
-        if let copy { add(copy, by: move.mover, on: buffer) }
-        endMove(of: buffer, .moved(buffers[buffer].generation, cutOff: move.cutOff))
+        let outcome = MoveOutcome.moved(buffers[buffer].generation, cutOff: move.cutOff)
+        endMove(of: buffer, outcome, answering: asker, behind: copy)
     }
 
-    /// Whatever ends a move ends here: the mark goes, everyone told of the move is told its end, those who waited go on.
-    mutating func endMove(of buffer: Slot, _ outcome: MoveOutcome) {
+    /// Whatever ends a move ends here: the mark goes, who asked is answered, everyone told of the move is told its end, those
+    /// who waited go on.
+    mutating func endMove(
+        of buffer: Slot, _ outcome: MoveOutcome, answering asker: Asker? = nil, behind copy: FenceTerms? = nil
+    ) {
         guard var move = buffers[buffer].move else { return }
         deadlines.cancel(&move.timer)
         buffers[buffer].move = nil
@@ -108,6 +111,8 @@ extension Registry {
         var isCommitted = false
         if case .moved = outcome { isCommitted = true }
         publish(buffer, renewing: isCommitted)
+        if let asker { reply(asker, .done) }
+        if let copy { add(copy, by: move.mover, on: buffer) }
         if !isCommitted, move.phase == .copying, move.terms.copier == .server {
             effects.append(.cancelCopy(buffers[buffer].id, buffers[buffer].generation.next))
         }
