@@ -107,7 +107,7 @@ extension RegistryServer {
         guard let key = passing.take(), let entry = memories[key] else { return }
         let grant = Grant(
             isMapped: isMapped, buffer: key.buffer, attachment: attachment, generation: key.generation, fences: fences,
-            memories: entry.memories, word: word(for: attachment, key.buffer, client))
+            memories: entry.memories, word: word(for: attachment, key, client))
         say(.granted(grant), number.rawValue, with: entry.memory, to: client)
     }
 

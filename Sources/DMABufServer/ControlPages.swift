@@ -21,6 +21,15 @@ struct ControlPages {
         /// By uid.
         var slots: [UInt32: Slot] = [:]
         var words = AttachedWords()
+
+        /// nil: it has no word yet.
+        mutating func grantAgain(
+            _ attachment: AttachmentID, _ generation: Generation, _ user: UInt32
+        ) -> GrantedWord? {
+            guard let word = words[attachment], let slot = slots[user] else { return nil }
+            words.isGranted(generation, to: attachment)
+            return GrantedWord(stamp: value.stamp, slot: slot.index, word: word)
+        }
     }
 
     private var published: [UInt32: PublishedWords] = [:]
@@ -62,11 +71,10 @@ struct ControlPages {
 
     /// Where an attachment's accesses are counted; nil where there is no room. `isNew` says that it was not granted before.
     mutating func grant(
-        _ attachment: AttachmentID, _ buffer: BufferID, to own: OwnWords, of user: UInt32, hasFences: Bool
+        _ attachment: AttachmentID, _ key: GenerationKey, to own: OwnWords, of user: UInt32, hasFences: Bool
     ) -> (word: GrantedWord, isNew: Bool)? {
-        if let record = buffers[buffer], let word = record.words[attachment], let slot = record.slots[user] {
-            return (GrantedWord(stamp: record.value.stamp, slot: slot.index, word: word), false)
-        }
+        let buffer = key.buffer
+        if let granted = buffers[buffer]?.grantAgain(attachment, key.generation, user) { return (granted, false) }
         guard let word = own.take() else { return nil }
         if buffers[buffer] == nil {
             var value = nextValue()
@@ -78,7 +86,7 @@ struct ControlPages {
             forget(buffer)
             return nil
         }
-        buffers[buffer]?.words.add(attachment, own, word)
+        buffers[buffer]?.words.add(attachment, own, word, key.generation)
         attached[attachment] = (buffer, user)
         return (GrantedWord(stamp: buffers[buffer]?.value.stamp ?? 0, slot: slot, word: word), true)
     }
@@ -151,8 +159,8 @@ struct ControlPages {
     }
 
     /// Who is inside an access, now that the slot is marked.
-    func holders(of id: BufferID) -> [(attachment: AttachmentID, count: UInt32)] {
-        buffers[id]?.words.holders() ?? []
+    func holders(of id: BufferID, _ generation: Generation) -> [(attachment: AttachmentID, count: UInt32)] {
+        buffers[id]?.words.holders(of: generation) ?? []
     }
 
     private mutating func store(_ value: SlotValue, _ id: BufferID) {
@@ -188,11 +196,11 @@ extension RegistryServer {
 
     /// Where the accesses of what is being granted are counted; nil: by message.
     mutating func word(
-        for attachment: AttachmentID, _ buffer: BufferID, _ client: ClientConnection
+        for attachment: AttachmentID, _ key: GenerationKey, _ client: ClientConnection
     ) -> GrantedWord? {
         guard let own = client.own, !client.isClosed else { return nil }
         let granted = pages.grant(
-            attachment, buffer, to: own, of: client.identity.user, hasFences: registry.hasPendingFences(buffer))
+            attachment, key, to: own, of: client.identity.user, hasFences: registry.hasPendingFences(key.buffer))
         if granted?.isNew == true { observations.append(.accesses(attachment, 0)) }
         return granted?.word
     }
@@ -206,7 +214,7 @@ extension RegistryServer {
             mayBeGranted(buffer, generation, terms, id), pages.mark(buffer)
         {
             marked = buffer
-            holders = pages.holders(of: buffer)
+            holders = pages.holders(of: buffer, generation)
             for holder in holders { observations.append(.accesses(holder.attachment, holder.count)) }
             observe()
         }

@@ -114,48 +114,83 @@ final class OwnWords {
     func giveBack(_ word: UInt32) { words.giveBack(word) }
 
     /// Where its client counts. It may say what it likes, of itself.
-    func count(at word: UInt32) -> HeldWord { page.word(at: Int(word) * 8) }
+    func addCount(at word: UInt32, to words: inout HeldWords) { words.append(page, at: Int(word) * 8) }
 }
 
-/// The words of all who are attached to one buffer, side by side: a move looks at each of them.
+/// The words of all who are attached to one buffer, side by side: a move looks at those who have its memory.
+///
+/// Who has not been granted the generation that moves cannot be inside an access to it, whatever the word says, and is
+/// not looked at: the importers that sleep through many moves cost the first of them.
 struct AttachedWords {
     private struct Entry {
         let attachment: AttachmentID
         let own: OwnWords
         let word: UInt32
-        let count: HeldWord
     }
 
+    /// First those who have been granted `generation`.
     private var entries: [Entry] = []
+    /// In the same order.
+    private var counts = HeldWords()
     private var places: [AttachmentID: Int] = [:]
+    private var generation = Generation.first
+    private var currentCount = 0
 
     subscript(attachment: AttachmentID) -> UInt32? { places[attachment].map { entries[$0].word } }
 
-    mutating func add(_ attachment: AttachmentID, _ own: OwnWords, _ word: UInt32) {
-        places[attachment] = entries.count
-        entries.append(Entry(attachment: attachment, own: own, word: word, count: own.count(at: word)))
+    mutating func add(_ attachment: AttachmentID, _ own: OwnWords, _ word: UInt32, _ generation: Generation) {
+        let place = entries.count
+        places[attachment] = place
+        entries.append(Entry(attachment: attachment, own: own, word: word))
+        own.addCount(at: word, to: &counts)
         own.attachments.insert(attachment)
+        isGranted(generation, at: place)
+    }
+
+    /// An attachment that is here already has mapped anew.
+    mutating func isGranted(_ generation: Generation, to attachment: AttachmentID) {
+        if let place = places[attachment] { isGranted(generation, at: place) }
+    }
+
+    private mutating func isGranted(_ generation: Generation, at place: Int) {
+        if generation != self.generation { (self.generation, currentCount) = (generation, 0) }
+        guard place >= currentCount else { return }
+        swap(place, currentCount)
+        currentCount += 1
     }
 
     /// Gives its word back.
     mutating func remove(_ attachment: AttachmentID) {
-        guard let place = places.removeValue(forKey: attachment) else { return }
-        let entry = entries[place]
+        guard var place = places[attachment] else { return }
+        if place < currentCount {
+            currentCount -= 1
+            swap(place, currentCount)
+            place = currentCount
+        }
+        swap(place, entries.count - 1)
+        places[attachment] = nil
+        let entry = entries.removeLast()
+        counts.removeLast()
         entry.own.attachments.remove(attachment)
         entry.own.giveBack(entry.word)
-        let last = entries.removeLast()
-        if last.attachment == attachment { return }
-        entries[place] = last
-        places[last.attachment] = place
     }
 
-    /// Who counts anything.
-    func holders() -> [(attachment: AttachmentID, count: UInt32)] {
+    private mutating func swap(_ one: Int, _ other: Int) {
+        guard one != other else { return }
+        entries.swapAt(one, other)
+        counts.swapAt(one, other)
+        places[entries[one].attachment] = one
+        places[entries[other].attachment] = other
+    }
+
+    /// Who counts anything of `generation`.
+    func holders(of generation: Generation) -> [(attachment: AttachmentID, count: UInt32)] {
+        guard generation == self.generation else { return [] }
         var holders: [(attachment: AttachmentID, count: UInt32)] = []
-        let entries = self.entries.span
-        for index in entries.indices {
-            let count = entries[index].count.loadAcquire64()
-            if count > 0 { holders.append((entries[index].attachment, UInt32(clamping: count))) }
+        var next = 0
+        while let (index, count) = counts.firstNonZero(in: next..<currentCount) {
+            holders.append((entries[index].attachment, UInt32(clamping: count)))
+            next = index + 1
         }
         return holders
     }

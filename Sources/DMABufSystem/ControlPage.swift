@@ -129,27 +129,44 @@ public struct ReadOnlyPage: ~Copyable, Sendable {
 
 /// A page that another process writes, and that stays mapped for as long as anyone holds it or one of its words.
 public final class HeldPage: Sendable {
-    private let page: ReadOnlyPage
+    public let page: ReadOnlyPage
 
     public init(_ page: consuming ReadOnlyPage) { self.page = page }
-
-    public func word(at offset: Int) -> HeldWord {
-        unsafe HeldWord(self, UnsafePointer(page.words.address(offset, 8).assumingMemoryBound(to: UInt64.self)))
-    }
 }
 
-/// One word of it, found already.
+/// Words of many such pages, in a row: to look at all of them is a load for each. No page is retained for it, which
+/// would be a write to another cache line and keep the processor from looking at several at once.
 @safe
-public struct HeldWord: @unchecked Sendable {
-    private let page: HeldPage
-    private let address: UnsafePointer<UInt64>
+public struct HeldWords: @unchecked Sendable {
+    private var addresses: [UnsafePointer<UInt64>] = unsafe []
+    /// What keeps each of them mapped.
+    private var pages: [HeldPage] = []
 
-    fileprivate init(_ page: HeldPage, _ address: UnsafePointer<UInt64>) {
-        self.page = page
-        unsafe self.address = unsafe address
+    public init() {}
+
+    public mutating func append(_ page: HeldPage, at offset: Int) {
+        unsafe addresses.append(UnsafePointer(page.page.words.address(offset, 8).assumingMemoryBound(to: UInt64.self)))
+        pages.append(page)
     }
 
-    public func loadAcquire64() -> UInt64 { unsafe dmabuf_load_acquire_64(address) }
+    public mutating func swapAt(_ one: Int, _ other: Int) {
+        unsafe addresses.swapAt(one, other)
+        pages.swapAt(one, other)
+    }
+
+    public mutating func removeLast() {
+        unsafe addresses.removeLast()
+        pages.removeLast()
+    }
+
+    /// The first of those at `range` that is not zero, loaded as ``PageWords/loadAcquire64(at:)`` does.
+    public func firstNonZero(in range: Range<Int>) -> (index: Int, value: UInt64)? {
+        for index in range {
+            let value = unsafe dmabuf_load_acquire_64(addresses[index])
+            if value != 0 { return (index, value) }
+        }
+        return nil
+    }
 }
 
 /// The words of a page; the mapping ends with the value, and no child inherits it.

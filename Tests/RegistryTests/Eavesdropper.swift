@@ -88,12 +88,12 @@ final class Eavesdropper {
     /// All words of the published page.
     var publishedWords: [UInt64] {
         stride(from: 0, to: Int(pages?.publishedByteCount ?? 0), by: 8).compactMap {
-            published?.word(at: $0).loadAcquire64()
+            published?.page.words.loadAcquire64(at: $0)
         }
     }
     /// And of its own.
     var ownWords: [UInt64] {
-        stride(from: 0, to: Int(pages?.ownByteCount ?? 0), by: 8).compactMap { own?.word(at: $0).loadAcquire64() }
+        stride(from: 0, to: Int(pages?.ownByteCount ?? 0), by: 8).compactMap { own?.page.words.loadAcquire64(at: $0) }
     }
 
     /// Begins an access that never ends.
