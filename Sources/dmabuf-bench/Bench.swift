@@ -4,8 +4,8 @@
 /// then a table for people. With arguments, one end of a connection that others measure: see ``PassingEnd``.
 ///
 ///     dmabuf-bench
-///     dmabuf-bench offer|take SOCKET BYTES
-///     dmabuf-bench offer|take SOCKET batch
+///     dmabuf-bench offer|take BYTES
+///     dmabuf-bench offer|take batch
 @main
 struct Bench {
     static let sizes = [100, 1_000, 10_000]
@@ -13,9 +13,9 @@ struct Bench {
 
     static func main() throws {
         let arguments = CommandLine.arguments
-        guard arguments.count == 4, let socket = Int(arguments[2]) else { return measureRules() }
-        var end = try PassingEnd(socket: socket)
-        switch (arguments[1], UInt64(arguments[3])) {
+        guard arguments.count == 3 else { return measureRules() }
+        var end = try PassingEnd()
+        switch (arguments[1], UInt64(arguments[2])) {
         case ("offer", let byteCount?): try end.offerFresh(byteCount: byteCount)
         case ("offer", nil): try end.offerMany()
         case (_, .some): try end.takeAndRead()

@@ -9,20 +9,26 @@ import DMABufSystem
 /// is the same in C, and starts both.
 ///
 /// It does a block of operations for each line on its standard input, and then writes a line: the sum of the times at which
-/// they began, or for who takes were over, in nanoseconds of `CLOCK_MONOTONIC`.
+/// they began, or for who takes were over, in nanoseconds of `CLOCK_MONOTONIC`. Who offers waits until who takes is done
+/// with the buffer before.
 struct PassingEnd: ~Copyable {
     static let block = 100
     private var peer: BufferPeer
+    /// Of a pipe, to read for who offers.
+    private let turn: Descriptor
 
-    /// `socket` is one end of a pair, inherited under that number.
-    init(socket: Int) throws {
-        peer = try BufferPeer(UnixSocket(adopting: .inherited(socket)), until: Self.limit)
+    /// Inherited are one end of a pair of sockets as number 3, and of a pipe as number 4.
+    init() throws {
+        let turn = try Descriptor.inherited(4)
+        let peer = try BufferPeer(UnixSocket(adopting: .inherited(3)), until: Self.limit)
+        self.turn = turn
+        self.peer = peer
     }
 
     /// Share to first byte: memory is made and offered.
     mutating func offerFresh(byteCount: UInt64) throws {
         let exporter = MemFDExporter()
-        try inBlocks { (end) throws in
+        try inBlocks(offers: true) { (end) throws in
             let begun = Deadline.now().nanoseconds
             try end.peer.offer(exporter.export(.bytes(byteCount)), for: .read, until: Self.limit)
             return begun
@@ -39,7 +45,7 @@ struct PassingEnd: ~Copyable {
         let description = BufferDescription(sizes: memory.map(\.byteCount), content: .image(layout))
         let buffer = try DescribedBuffer(description, memory: memory)
         let fences = try (0..<16).map { _ in PromisedFence(try EventFence().fence, as: .read) }
-        try inBlocks { (end) throws in
+        try inBlocks(offers: true) { (end) throws in
             let begun = Deadline.now().nanoseconds
             try end.peer.offer(buffer, for: .read, fences: fences, until: Self.limit)
             return begun
@@ -65,12 +71,27 @@ struct PassingEnd: ~Copyable {
         }
     }
 
-    private mutating func inBlocks(_ operation: (inout PassingEnd) throws -> UInt64) throws {
+    private mutating func inBlocks(
+        offers: Bool = false, _ operation: (inout PassingEnd) throws -> UInt64
+    ) throws {
         while readLine() != nil {
             var sum: UInt64 = 0
-            for _ in 0..<Self.block { sum &+= try operation(&self) }
+            for index in 0..<Self.block {
+                if offers, index > 0 { try waitForTurn() }
+                sum &+= try operation(&self)
+                if !offers, index < Self.block - 1 { try turn.write(".") }
+            }
             try StandardStream.output.write("\(sum)\n")
         }
+    }
+
+    private borrowing func waitForTurn() throws {
+        var byte: [UInt8] = [0]
+        let count = try unsafe byte.withUnsafeMutableBytes { (space) throws in
+            var span = unsafe MutableRawSpan(_unsafeBytes: space)
+            return try turn.read(into: &span, 0..<1)
+        }
+        precondition(count == 1, "who takes has gone")
     }
 
     private static var limit: Deadline { .after(.seconds(10)) }

@@ -122,14 +122,26 @@ static operation find_operation(const char *role, size_t size) {
     return size > 0 ? take_and_read : take_and_drop;
 }
 
+enum { SOCKET = 3, TURN };
+
+/* Who offers waits until who takes is done with the buffer before: else what is measured is whom the scheduler prefers. */
+static void take_turn(bool offers) {
+    char byte = 0;
+    if ((offers ? read(TURN, &byte, 1) : write(TURN, &byte, 1)) != 1) fail("a turn");
+}
+
 /* A block for each line on standard input, and the sum of its times on standard output. */
-static _Noreturn void serve_blocks(int socket, operation operation, size_t size) {
+static _Noreturn void serve_blocks(bool offers, operation operation, size_t size) {
     char line[8];
     uint64_t serial = 1;
-    exchange_hello(socket);
+    exchange_hello(SOCKET);
     while (read(0, line, sizeof line) > 0) {
         uint64_t sum = 0;
-        for (int i = 0; i < BLOCK; i++) sum += operation(socket, ++serial, size);
+        for (int i = 0; i < BLOCK; i++) {
+            if (offers && i > 0) take_turn(offers);
+            sum += operation(SOCKET, ++serial, size);
+            if (!offers && i < BLOCK - 1) take_turn(offers);
+        }
         dprintf(1, "%llu\n", (unsigned long long)sum);
     }
     _exit(0);
@@ -148,7 +160,7 @@ struct pair {
     int per_operation;
 };
 
-static struct process start_process(const char *bench, const char *role, int socket, size_t size) {
+static struct process start_process(const char *bench, const char *role, int socket, int turn, size_t size) {
     int commands[2], results[2];
     if (pipe2(commands, O_CLOEXEC) != 0 || pipe2(results, O_CLOEXEC) != 0) fail("pipe");
     struct process process = {.pid = fork()};
@@ -157,13 +169,15 @@ static struct process start_process(const char *bench, const char *role, int soc
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(commands[0], 0);
         dup2(results[1], 1);
-        dup2(socket, 3);
-        close_range(4, ~0u, 0);
-        if (bench == NULL) serve_blocks(3, find_operation(role, size), size);
+        socket = fcntl(socket, F_DUPFD, 16), turn = fcntl(turn, F_DUPFD, 16);
+        dup2(socket, SOCKET);
+        dup2(turn, TURN);
+        close_range(TURN + 1, ~0u, 0);
+        if (bench == NULL) serve_blocks(strcmp(role, "offer") == 0, find_operation(role, size), size);
         char what[24];
         if (size > 0) snprintf(what, sizeof what, "%zu", size);
         else strcpy(what, "batch");
-        execl(bench, bench, role, "3", what, NULL);
+        execl(bench, bench, role, what, NULL);
         _exit(127);
     }
     close(commands[0]);
@@ -174,13 +188,13 @@ static struct process start_process(const char *bench, const char *role, int soc
 }
 
 static struct pair start_pair(const char *bench, size_t size) {
-    int ends[2];
+    int ends[2], turns[2];
+    if (pipe2(turns, O_CLOEXEC) != 0) fail("pipe");
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) fail("socketpair");
     struct pair pair = {.per_operation = size > 0 ? 1 : BATCH};
-    pair.takes = start_process(bench, "take", ends[1], size);
-    pair.offers = start_process(bench, "offer", ends[0], size);
-    close(ends[0]);
-    close(ends[1]);
+    pair.takes = start_process(bench, "take", ends[1], turns[1], size);
+    pair.offers = start_process(bench, "offer", ends[0], turns[0], size);
+    for (int i = 0; i < 2; i++) close(ends[i]), close(turns[i]);
     return pair;
 }
 
