@@ -104,15 +104,13 @@ extension Registry {
     mutating func refuseMove(_ id: AttachmentID, _ generation: Generation, _ asker: Asker) throws(Refusal) -> Answer? {
         let slot = try findOwing(id, generation, asker)
         let buffer = attachments[slot].buffer
-        reply(asker, .done)
-        guard let move = buffers[buffer].move else { return nil }
-        switch move.terms.late {
-        case .abort:
-            endMove(of: buffer, .aborted(.refused(by: holder(slot, asSeenBy: move.mover))))
-        case .cutOff:
+        guard let move = buffers[buffer].move, move.terms.late == .abort else {
+            reply(asker, .done)
             cutOff(slot)
             moveAnswered(buffer)
+            return nil
         }
+        endMove(of: buffer, .aborted(.refused(by: holder(slot, asSeenBy: move.mover))), answering: asker)
         return nil
     }
 
