@@ -104,13 +104,15 @@ extension Registry {
     mutating func refuseMove(_ id: AttachmentID, _ generation: Generation, _ asker: Asker) throws(Refusal) -> Answer? {
         let slot = try findOwing(id, generation, asker)
         let buffer = attachments[slot].buffer
-        guard let move = buffers[buffer].move, move.terms.late == .abort else {
+        guard let move = buffers[buffer].move else { return .done }
+        switch move.terms.late {
+        case .abort:
+            endMove(of: buffer, .aborted(.refused(by: holder(slot, asSeenBy: move.mover))), answering: asker)
+        case .cutOff:
             reply(asker, .done)
             cutOff(slot)
             moveAnswered(buffer)
-            return nil
         }
-        endMove(of: buffer, .aborted(.refused(by: holder(slot, asSeenBy: move.mover))), answering: asker)
         return nil
     }
 
