@@ -167,7 +167,7 @@ extension RunningRegistry {
 
 extension Running {
     /// Whether it has not ended yet.
-    var isThere: Bool { !openDescriptors(of: processID).isEmpty }
+    var isThere: Bool { !Folder.names("/proc/\(processID)/fd").isEmpty }
 }
 
 extension PoolWriter {
