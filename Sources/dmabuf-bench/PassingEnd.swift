@@ -14,14 +14,14 @@ import DMABufSystem
 struct PassingEnd: ~Copyable {
     static let block = 100
     private var peer: BufferPeer
-    /// Of a pipe, to read for who offers.
-    private let turn: Descriptor
+    private let turns: UnixSocket
+    private var turn: [UInt8] = [0]
 
-    /// Inherited are one end of a pair of sockets as number 3, and of a pipe as number 4.
+    /// Inherited is one end of a pair of sockets as number 3, and of another one, for turns, as number 4.
     init() throws {
-        let turn = try Descriptor.inherited(4)
+        let turns = try UnixSocket(adopting: .inherited(4))
         let peer = try BufferPeer(UnixSocket(adopting: .inherited(3)), until: Self.limit)
-        self.turn = turn
+        self.turns = turns
         self.peer = peer
     }
 
@@ -77,21 +77,12 @@ struct PassingEnd: ~Copyable {
         while readLine() != nil {
             var sum: UInt64 = 0
             for index in 0..<Self.block {
-                if offers, index > 0 { try waitForTurn() }
+                if offers, index > 0 { _ = try turns.receive(into: &turn, until: Self.limit) }
                 sum &+= try operation(&self)
-                if !offers, index < Self.block - 1 { try turn.write(".") }
+                if !offers, index < Self.block - 1 { try turns.send(turn, with: DescriptorList(), until: Self.limit) }
             }
             try StandardStream.output.write("\(sum)\n")
         }
-    }
-
-    private borrowing func waitForTurn() throws {
-        var byte: [UInt8] = [0]
-        let count = try unsafe byte.withUnsafeMutableBytes { (space) throws in
-            var span = unsafe MutableRawSpan(_unsafeBytes: space)
-            return try turn.read(into: &span, 0..<1)
-        }
-        precondition(count == 1, "who takes has gone")
     }
 
     private static var limit: Deadline { .after(.seconds(10)) }

@@ -189,8 +189,9 @@ static struct process start_process(const char *bench, const char *role, int soc
 
 static struct pair start_pair(const char *bench, size_t size) {
     int ends[2], turns[2];
-    if (pipe2(turns, O_CLOEXEC) != 0) fail("pipe");
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) fail("socketpair");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0
+        || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, turns) != 0)
+        fail("socketpair");
     struct pair pair = {.per_operation = size > 0 ? 1 : BATCH};
     pair.takes = start_process(bench, "take", ends[1], turns[1], size);
     pair.offers = start_process(bench, "offer", ends[0], turns[0], size);
