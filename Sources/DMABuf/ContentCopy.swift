@@ -8,7 +8,7 @@ public import DMABufSystem
 extension DescribedBuffer {
     /// Throws `invalid` unless the content fits into the destination as it is; `party` is who would copy it: "vulkan:0".
     public func checkCopy(into destination: DescribedBuffer, by party: String = "cpu") throws(DMABufError) {
-        guard Set(memory.map(\.inode)).isDisjoint(with: destination.memory.map(\.inode)) else {
+        guard Set(memory.map(\.memoryNumber)).isDisjoint(with: destination.memory.map(\.memoryNumber)) else {
             throw DMABufError(.invalid, "\(party): a buffer is not copied into itself")
         }
         let fits =

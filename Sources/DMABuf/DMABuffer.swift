@@ -20,6 +20,7 @@ public final class DMABuffer: Sendable {
     /// Size in bytes, from `lseek(SEEK_END)`; from `fstat` for a stand-in.
     public let byteCount: UInt64
     /// The kernel's number for the memory, never given twice while the machine runs; equal on both sides of a socket.
+    /// Stand-ins are counted apart, by another filesystem: to compare, `isSameMemory(as:)`.
     public let inode: UInt64
     /// The kernel driver that made it, as fdinfo says; "memfd" for a stand-in.
     public let exporterName: String
@@ -72,6 +73,13 @@ public final class DMABuffer: Sendable {
     public var isOpenForWriting: Bool { descriptor.isOpenForWriting }
 
     public var isStandIn: Bool { kind == .memfd }
+
+    /// Whether both are descriptors of one piece of memory.
+    public func isSameMemory(as other: DMABuffer) -> Bool { memoryNumber == other.memoryNumber }
+
+    /// The inode, which names the memory among dma-bufs; a stand-in's has a bit that no inode of either filesystem reaches:
+    /// a memfd moved to a dma-buf of the same number is no move to itself.
+    package var memoryNumber: UInt64 { isStandIn ? inode | 1 << 63 : inode }
 
     /// Another descriptor of the same buffer; the caller owns it.
     public func duplicateDescriptor() throws(DMABufError) -> Descriptor {

@@ -79,12 +79,6 @@ extension MemoryTable.Entry {
     }
 }
 
-extension DMABuffer {
-    /// The inode, which names the memory among dma-bufs. Stand-ins are numbered by another filesystem, so theirs get a
-    /// bit that no inode of either reaches: a memfd moved to a dma-buf of the same number is no move to itself.
-    fileprivate var memoryNumber: UInt64 { isStandIn ? inode | 1 << 63 : inode }
-}
-
 extension UInt64 {
     /// Sparse files can have any size, and four of them more than there are numbers.
     fileprivate func addingOrMost(_ other: UInt64) -> UInt64 {

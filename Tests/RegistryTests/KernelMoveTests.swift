@@ -24,13 +24,13 @@ struct KernelMoveTests {
         #expect(attached.generation == first)
         try attached.buffer.memory[0].fillWithPattern()
         for (index, exporter) in (exporters.dropFirst() + [exporters[0]]).enumerated() {
-            let old = attached.buffer.memory[0].inode
+            let old = attached.buffer.memory[0].memoryNumber
             try owner.move(id, from: attached.generation, to: exporter, until: limit)
             #expect(try importer.next(until: limit) { if case .moved = $0 { true } else { false } } != nil)
             attached = try importer.map(attached.attachment, until: limit)
             #expect(attached.generation.rawValue == UInt64(index + 2))
             let memory = attached.buffer.memory[0]
-            #expect(memory.inode != old && memory.byteCount == 65536)
+            #expect(memory.memoryNumber != old && memory.byteCount == 65536)
             #expect(try memory.hasPattern(), "\(exporter)")
             // Nobody holds the old memory any more: it is released, and where the count tells, that is proved.
             let released = try owner.next(until: limit) { if case .released = $0 { true } else { false } }
@@ -89,10 +89,13 @@ struct KernelMoveTests {
             }
         }
         try #require(first.inode == second.inode)
-        let (id, generation) = try owner.register(DescribedBuffer(.bytes(4096), memory: [first]), until: limit)
+        #expect(!first.isSameMemory(as: second))
+        let old = try DescribedBuffer(.bytes(4096), memory: [first])
+        let new = try DescribedBuffer(.bytes(4096), memory: [second])
+        try old.checkCopy(into: new)
+        let (id, generation) = try owner.register(old, until: limit)
         try owner.ask(.beginMove(id, generation, MoveTerms(within: .seconds(5))), until: limit)
-        let moved = try DescribedBuffer(.bytes(4096), memory: [second])
-        try owner.commitMove(of: id, from: generation, to: moved, until: limit)
+        try owner.commitMove(of: id, from: generation, to: new, until: limit)
         let end = try owner.next(until: limit) { if case .moveEnded = $0 { true } else { false } }
         #expect(end == .moveEnded(id, .moved(generation.next, cutOff: [])))
         _ = try registry.stop()

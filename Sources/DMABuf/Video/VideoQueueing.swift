@@ -142,7 +142,7 @@ final class ImportedMemory: Sendable {
 
 extension DescribedBuffer {
     fileprivate func isSameMemory(as other: DescribedBuffer) -> Bool {
-        memory.map(\.inode) == other.memory.map(\.inode)
+        memory.map(\.memoryNumber) == other.memory.map(\.memoryNumber)
     }
 }
 

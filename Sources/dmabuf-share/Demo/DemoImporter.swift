@@ -90,7 +90,7 @@ struct DemoImporter: ~Copyable {
     private mutating func follow() throws -> String {
         let old = try present()
         let new = try registry.map(old.attachment, until: deadline)
-        guard new.generation > old.generation, new.buffer.memory[0].inode != old.buffer.memory[0].inode else {
+        guard new.generation > old.generation, !new.buffer.memory[0].isSameMemory(as: old.buffer.memory[0]) else {
             throw DemoFailure("the same memory as before the move")
         }
         attached = new
