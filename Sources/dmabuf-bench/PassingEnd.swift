@@ -9,26 +9,21 @@ import DMABufSystem
 /// is the same in C, and starts both.
 ///
 /// It does a block of operations for each line on its standard input, and then writes a line: the sum of the times at which
-/// they began, or for who takes were over, in nanoseconds of `CLOCK_MONOTONIC`. Who offers waits until who takes is done
-/// with the buffer before.
+/// they began, or for who takes were over, in nanoseconds of `CLOCK_MONOTONIC`. Who offers waits, for a line more, until who
+/// takes is done with the buffer before.
 struct PassingEnd: ~Copyable {
     static let block = 100
     private var peer: BufferPeer
-    private let turns: UnixSocket
-    private var turn: [UInt8] = [0]
 
-    /// Inherited is one end of a pair of sockets as number 3, and of another one, for turns, as number 4.
+    /// Inherited is one end of a pair of sockets as number 3.
     init() throws {
-        let turns = try UnixSocket(adopting: .inherited(4))
-        let peer = try BufferPeer(UnixSocket(adopting: .inherited(3)), until: Self.limit)
-        self.turns = turns
-        self.peer = peer
+        peer = try BufferPeer(UnixSocket(adopting: .inherited(3)), until: Self.limit)
     }
 
     /// Share to first byte: memory is made and offered.
     mutating func offerFresh(byteCount: UInt64) throws {
         let exporter = MemFDExporter()
-        try inBlocks(offers: true) { (end) throws in
+        try offerInBlocks { (end) throws in
             let begun = Deadline.now().nanoseconds
             try end.peer.offer(exporter.export(.bytes(byteCount)), for: .read, until: Self.limit)
             return begun
@@ -45,7 +40,7 @@ struct PassingEnd: ~Copyable {
         let description = BufferDescription(sizes: memory.map(\.byteCount), content: .image(layout))
         let buffer = try DescribedBuffer(description, memory: memory)
         let fences = try (0..<16).map { _ in PromisedFence(try EventFence().fence, as: .read) }
-        try inBlocks(offers: true) { (end) throws in
+        try offerInBlocks { (end) throws in
             let begun = Deadline.now().nanoseconds
             try end.peer.offer(buffer, for: .read, fences: fences, until: Self.limit)
             return begun
@@ -54,7 +49,7 @@ struct PassingEnd: ~Copyable {
 
     /// Takes, maps, reads a byte.
     mutating func takeAndRead() throws {
-        try inBlocks { (end) throws in
+        try takeInBlocks { (end) throws in
             let offer = try end.peer.nextOffer(until: Self.limit)
             let mapping = try CPUImporter().attach(offer.buffer.memory[0], for: .read).map()
             let first = try mapping.withReadAccess { Span<UInt8>(_bytes: $0)[0] }
@@ -65,21 +60,28 @@ struct PassingEnd: ~Copyable {
 
     /// Takes and lets go at once.
     mutating func takeAndDrop() throws {
-        try inBlocks { (end) throws in
+        try takeInBlocks { (end) throws in
             _ = try end.peer.nextOffer(until: Self.limit)
             return Deadline.now().nanoseconds
         }
     }
 
-    private mutating func inBlocks(
-        offers: Bool = false, _ operation: (inout PassingEnd) throws -> UInt64
-    ) throws {
+    private mutating func offerInBlocks(_ operation: (inout PassingEnd) throws -> UInt64) throws {
+        while readLine() != nil {
+            var sum: UInt64 = 0
+            for index in 0..<Self.block where index == 0 || readLine() != nil { sum &+= try operation(&self) }
+            try StandardStream.output.write("\(sum)\n")
+        }
+    }
+
+    /// Number 4 is the other end of the offerer's standard input.
+    private mutating func takeInBlocks(_ operation: (inout PassingEnd) throws -> UInt64) throws {
+        let turns = try UnixSocket(adopting: .inherited(4))
         while readLine() != nil {
             var sum: UInt64 = 0
             for index in 0..<Self.block {
-                if offers, index > 0 { _ = try turns.receive(into: &turn, until: Self.limit) }
+                if index > 0 { try turns.send([UInt8(ascii: "\n")], with: DescriptorList(), until: Self.limit) }
                 sum &+= try operation(&self)
-                if !offers, index < Self.block - 1 { try turns.send(turn, with: DescriptorList(), until: Self.limit) }
             }
             try StandardStream.output.write("\(sum)\n")
         }

@@ -124,10 +124,11 @@ static operation find_operation(const char *role, size_t size) {
 
 enum { SOCKET = 3, TURN };
 
-/* Who offers waits until who takes is done with the buffer before: else what is measured is whom the scheduler prefers. */
+/* Who offers waits, for a line on its standard input, until who takes is done with the buffer before: else what is measured is whom
+   the scheduler prefers. */
 static void take_turn(bool offers) {
-    char byte = 0;
-    if ((offers ? read(TURN, &byte, 1) : write(TURN, &byte, 1)) != 1) fail("a turn");
+    char line[8];
+    if ((offers ? read(0, line, sizeof line) : write(TURN, "\n", 1)) != 1) fail("a turn");
 }
 
 /* A block for each line on standard input, and the sum of its times on standard output. */
@@ -162,17 +163,18 @@ struct pair {
 
 static struct process start_process(const char *bench, const char *role, int socket, int turn, size_t size) {
     int commands[2], results[2];
-    if (pipe2(commands, O_CLOEXEC) != 0 || pipe2(results, O_CLOEXEC) != 0) fail("pipe");
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, commands) != 0 || pipe2(results, O_CLOEXEC) != 0) fail("pipe");
     struct process process = {.pid = fork()};
     if (process.pid < 0) fail("fork");
     if (process.pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         dup2(commands[0], 0);
         dup2(results[1], 1);
-        socket = fcntl(socket, F_DUPFD, 16), turn = fcntl(turn, F_DUPFD, 16);
+        socket = fcntl(socket, F_DUPFD, 16);
+        if (turn >= 0) turn = fcntl(turn, F_DUPFD, 16);
         dup2(socket, SOCKET);
-        dup2(turn, TURN);
-        close_range(TURN + 1, ~0u, 0);
+        if (turn >= 0) dup2(turn, TURN);
+        close_range(turn >= 0 ? TURN + 1 : TURN, ~0u, 0);
         if (bench == NULL) serve_blocks(strcmp(role, "offer") == 0, find_operation(role, size), size);
         char what[24];
         if (size > 0) snprintf(what, sizeof what, "%zu", size);
@@ -188,14 +190,12 @@ static struct process start_process(const char *bench, const char *role, int soc
 }
 
 static struct pair start_pair(const char *bench, size_t size) {
-    int ends[2], turns[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0
-        || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, turns) != 0)
-        fail("socketpair");
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) fail("socketpair");
     struct pair pair = {.per_operation = size > 0 ? 1 : BATCH};
-    pair.takes = start_process(bench, "take", ends[1], turns[1], size);
-    pair.offers = start_process(bench, "offer", ends[0], turns[0], size);
-    for (int i = 0; i < 2; i++) close(ends[i]), close(turns[i]);
+    pair.offers = start_process(bench, "offer", ends[0], -1, size);
+    pair.takes = start_process(bench, "take", ends[1], pair.offers.commands, size);
+    for (int i = 0; i < 2; i++) close(ends[i]);
     return pair;
 }
 
@@ -203,6 +203,12 @@ static void stop_process(struct process *process) {
     close(process->commands);
     fclose(process->results);
     waitpid(process->pid, NULL, 0);
+}
+
+/* Who takes first: it has the other end of the offerer's standard input too. */
+static void stop_pair(struct pair *pair) {
+    stop_process(&pair->takes);
+    stop_process(&pair->offers);
 }
 
 static void begin_block(struct process *process) {
@@ -233,17 +239,13 @@ static void measure_row(const char *id, const char *bench, size_t size) {
         subjects[i] = &pairs[i];
     }
     interleave(id, subjects, passing_block, TURNS);
-    for (int i = 0; i < SUBJECTS; i++) {
-        stop_process(&pairs[i].offers);
-        stop_process(&pairs[i].takes);
-    }
+    for (int i = 0; i < SUBJECTS; i++) stop_pair(&pairs[i]);
 }
 
 void pass_blocks(const char *bench, size_t size, int blocks) {
     struct pair pair = start_pair(bench, size);
     for (int i = 0; i < blocks; i++) passing_block(&pair);
-    stop_process(&pair.offers);
-    stop_process(&pair.takes);
+    stop_pair(&pair);
 }
 
 void measure_passing(const char *bench) {
