@@ -64,7 +64,8 @@ struct KernelCaptureTests {
         #expect(play.status == 0, "\(play)")
         let shown = try registry.run("show", "cam0", "--json").output
         #expect(shown.contains("\"generation\":2"), "\(shown)")
-        #expect(try registry.run("fence", "wait", "cam0").status == 0)
+        let waited = try registry.run("fence", "wait", "cam0")
+        #expect(waited.status == 0, "\(waited)")
         try capture.send(.terminate)
         let run = try capture.finish()
         #expect(run.status == 0, "\(run)")
