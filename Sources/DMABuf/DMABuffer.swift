@@ -2,6 +2,7 @@
 
 public import DMABufModel
 public import DMABufSystem
+import Synchronization
 import SystemPackage
 
 /// One piece of shareable memory: a dma-buf, or a sealed memfd that stands in for one where the kernel has none.
@@ -19,14 +20,13 @@ public final class DMABuffer: Sendable {
     public let kind: Kind
     /// Size in bytes, from `lseek(SEEK_END)`; from `fstat` for a stand-in.
     public let byteCount: UInt64
-    /// The kernel's number for the memory, never given twice while the machine runs; equal on both sides of a socket.
-    /// Stand-ins are counted apart, by another filesystem: to compare, `isSameMemory(as:)`.
-    public let inode: UInt64
     /// The kernel driver that made it, as fdinfo says; "memfd" for a stand-in.
     public let exporterName: String
     /// Whether the CPU may write through this descriptor. It binds no device: one that imports a buffer to read can write.
     public let isWritable: Bool
     package let descriptor: Descriptor
+    /// 0 until it was asked for.
+    private let knownInode: Atomic<UInt64>
 
     /// Takes over a descriptor, whatever a peer says it is. It is identified by its link and fdinfo before anything else
     /// is called on it.
@@ -55,7 +55,7 @@ public final class DMABuffer: Sendable {
         }
         do throws(Errno) {
             let status = try descriptor.status()
-            inode = status.identity.inode
+            knownInode = Atomic(status.identity.inode)
             byteCount = try self.kind == .memfd ? status.byteCount : descriptor.seekableByteCount()
             exporterName = self.kind == .memfd ? "memfd" : try FDInfo(ofOwn: descriptor).exporterName ?? "unknown"
         } catch {
@@ -64,9 +64,30 @@ public final class DMABuffer: Sendable {
         guard byteCount > 0, byteCount <= UInt64(Int.max) else {
             throw DMABufError(.invalid, "the buffer says that it has \(byteCount) bytes")
         }
-        let isOpen = identification.isKnownWritable || descriptor.isOpenForWriting
-        isWritable = isOpen && seals.isDisjoint(with: [.write, .futureWrite])
+        isWritable = descriptor.isOpenForWriting && seals.isDisjoint(with: [.write, .futureWrite])
         self.descriptor = descriptor
+    }
+
+    /// Takes over a memfd that this process has just made, to read and write, and sealed against shrinking: there is nothing
+    /// to find out.
+    init(ownMemfd descriptor: consuming Descriptor, byteCount: UInt64) {
+        kind = .memfd
+        self.byteCount = byteCount
+        exporterName = "memfd"
+        isWritable = true
+        self.descriptor = descriptor
+        knownInode = Atomic(0)
+    }
+
+    /// The kernel's number for the memory, never given twice while the machine runs; equal on both sides of a socket.
+    /// Stand-ins are counted apart, by another filesystem: to compare, `isSameMemory(as:)`.
+    public var inode: UInt64 {
+        let known = knownInode.load(ordering: .relaxed)
+        if known != 0 { return known }
+        // Who makes memory and passes it on never asks. `fstat` does not fail on what is open.
+        let found = (try? descriptor.status().identity.inode) ?? 0
+        knownInode.store(found, ordering: .relaxed)
+        return found
     }
 
     /// Whether the descriptor was opened to read and write, whatever seals and exporters say beyond that.

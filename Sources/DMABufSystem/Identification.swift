@@ -9,8 +9,6 @@ public struct Identification: Sendable {
     public let kind: Kind?
     /// Of a memfd; they had to be asked to know it, and are never taken off.
     public let seals: MemFD.Seals
-    /// Whoever has made it knows how it is open.
-    package let isKnownWritable: Bool
 
     public enum Kind: Sendable {
         case dmaBuf, syncFile, eventfd, pidfd, memfd
@@ -20,15 +18,9 @@ public struct Identification: Sendable {
         try self.init(ofNumber: descriptor.number)
     }
 
-    /// For who has just made it, to read and write, and sealed it so.
-    package init(ownMemfdSealed seals: MemFD.Seals) {
-        self.init(.memfd, seals, isKnownWritable: true)
-    }
-
-    private init(_ kind: Kind?, _ seals: MemFD.Seals = [], isKnownWritable: Bool = false) {
+    private init(_ kind: Kind?, _ seals: MemFD.Seals = []) {
         self.kind = kind
         self.seals = seals
-        self.isKnownWritable = isKnownWritable
     }
 
     init(ofNumber number: CInt) throws(Errno) {

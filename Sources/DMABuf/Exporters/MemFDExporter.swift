@@ -25,7 +25,7 @@ public struct MemFDExporter: Exporter {
             try MemFD.addSeals(memory, Self.seals)
             return memory
         }
-        let known = Identification(ownMemfdSealed: Self.seals)
-        return try DescribedBuffer(description, memory: [DMABuffer(adopting: memory, identifiedAs: known)])
+        let buffer = DMABuffer(ownMemfd: memory, byteCount: description.byteCount)
+        return try DescribedBuffer(description, memory: [buffer])
     }
 }
