@@ -39,8 +39,15 @@ public struct Connection: ~Copyable, Sendable {
 
     /// Sends a request of its own and returns its number.
     @discardableResult
+    public mutating func send(_ message: Message, until deadline: Deadline) throws(ConnectionError) -> UInt64 {
+        let serial = takeSerial()
+        try send(message, numbered: serial, until: deadline)
+        return serial
+    }
+
+    /// As above, with descriptors.
     public mutating func send(
-        _ message: Message, with descriptors: borrowing DescriptorList = DescriptorList(), until deadline: Deadline
+        _ message: Message, with descriptors: borrowing DescriptorList, until deadline: Deadline
     ) throws(ConnectionError) -> UInt64 {
         let serial = takeSerial()
         try send(message, numbered: serial, with: descriptors, until: deadline)
@@ -64,10 +71,26 @@ public struct Connection: ~Copyable, Sendable {
 
     /// Answers a request under its number.
     public mutating func answer(
-        _ request: UInt64, _ message: Message, with descriptors: borrowing DescriptorList = DescriptorList(),
-        until deadline: Deadline
+        _ request: UInt64, _ message: Message, until deadline: Deadline
+    ) throws(ConnectionError) {
+        try send(message, numbered: request, until: deadline)
+    }
+
+    /// As above, with descriptors.
+    public mutating func answer(
+        _ request: UInt64, _ message: Message, with descriptors: borrowing DescriptorList, until deadline: Deadline
     ) throws(ConnectionError) {
         try send(message, numbered: request, with: descriptors, until: deadline)
+    }
+
+    private mutating func send(
+        _ message: Message, numbered serial: UInt64, until deadline: Deadline
+    ) throws(ConnectionError) {
+        precondition(message.descriptorCount == 0, "descriptors do not match the message")
+        let count = message.encode(serial, into: &outgoing)
+        do throws(Errno) {
+            try socket.send(outgoing.span.extracting(first: count), until: deadline)
+        } catch { throw whyNotSent(error, until: deadline) }
     }
 
     private mutating func send(
@@ -84,13 +107,15 @@ public struct Connection: ~Copyable, Sendable {
     ) throws(ConnectionError) {
         do throws(Errno) {
             try socket.send(outgoing.span.extracting(first: count), with: descriptors, until: deadline)
-        } catch {
-            switch error {
-            case .timedOut: throw .deadline
-            // It may have more to say before it leaves, and why it does.
-            case .brokenPipe, .connectionReset: throw lastWords(until: min(deadline, .after(Self.farewellPatience)))
-            default: throw .system(error)
-            }
+        } catch { throw whyNotSent(error, until: deadline) }
+    }
+
+    private mutating func whyNotSent(_ error: Errno, until deadline: Deadline) -> ConnectionError {
+        switch error {
+        case .timedOut: .deadline
+        // It may have more to say before it leaves, and why it does.
+        case .brokenPipe, .connectionReset: lastWords(until: min(deadline, .after(Self.farewellPatience)))
+        default: .system(error)
         }
     }
 
@@ -131,7 +156,7 @@ public struct Connection: ~Copyable, Sendable {
         let farewell = Envelope(serial: nextSerial, .farewell(Farewell(reason, text)))
         let count = farewell.encode(into: &outgoing)
         // Best effort, without waiting: a peer that does not read must not hold us.
-        try? socket.send(outgoing.span.extracting(first: count), with: DescriptorList(), until: .now())
+        try? socket.send(outgoing.span.extracting(first: count), until: .now())
         socket.shutdown()
         return error
     }

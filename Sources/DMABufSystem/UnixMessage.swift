@@ -41,6 +41,13 @@ extension UnixSocket {
         try send(bytes.span, with: descriptors, until: deadline)
     }
 
+    /// As above, with no descriptor.
+    public borrowing func send(_ bytes: Span<UInt8>, until deadline: Deadline) throws(Errno) {
+        while try trySend(bytes) == .wouldBlock {
+            if try Poll.wait(descriptor, for: .writable, until: deadline).isEmpty { throw .timedOut }
+        }
+    }
+
     /// As above, and never waits.
     ///
     /// The corresponding C call is `sendmsg(MSG_DONTWAIT | MSG_NOSIGNAL)`; `wouldBlock` stands for `EAGAIN`, and for
