@@ -89,7 +89,7 @@ public struct BufferPeer: ~Copyable, Sendable {
         let incoming = try speaking("receive a buffer") { () throws(ConnectionError) in
             try connection.receive(until: deadline)
         }
-        let (arrival, serial) = (Deadline.now(), incoming.envelope.serial)
+        let serial = incoming.envelope.serial
         var descriptors = incoming.descriptors
         guard case .offer(let offer) = incoming.envelope.message else {
             _ = connection.end(.unexpected, .unexpected("a message that is no offer"))
@@ -97,7 +97,7 @@ public struct BufferPeer: ~Copyable, Sendable {
         }
         let received: ReceivedOffer
         do throws(ReceivedOffer.Problem) {
-            received = try ReceivedOffer(offer, &descriptors, arrival: arrival)
+            received = try ReceivedOffer(offer, &descriptors)
             if let error = refuse(received) { throw .init(error, .unwanted) }
         } catch {
             try answer(serial, .refused(error.refusal), until: deadline)

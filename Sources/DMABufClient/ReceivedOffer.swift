@@ -51,33 +51,51 @@ public struct ReceivedOffer: Sendable {
 
 extension ReceivedOffer {
     /// Takes the descriptors of an offer; whatever is not kept is closed by the list.
-    init(_ offer: Offer, _ descriptors: inout DescriptorList, arrival: Deadline) throws(Problem) {
+    init(_ offer: Offer, _ descriptors: inout DescriptorList) throws(Problem) {
         do throws(DMABufError) {
-            let memory = try offer.description.sizes.map { (_) throws(DMABufError) in
-                let buffer = try DMABuffer(adopting: descriptors.takeFirst()!)
-                guard buffer.kind == offer.backing.kind else {
-                    throw DMABufError(.notADMABuf, "a \(buffer.kind.rawValue) was offered as a \(offer.backing)")
-                }
-                guard !offer.access.contains(.write) || buffer.isWritable else {
-                    throw DMABufError(
-                        .notADMABuf, "a \(buffer.kind.rawValue) was offered to write and can only be read")
-                }
-                return buffer
-            }
-            let longest = Self.fenceLimit.clampedNanoseconds
-            let fences = try offer.fences.map { (offered) throws(DMABufError) in
-                let fence = try Fence(adopting: descriptors.takeFirst()!)
-                guard fence.kind == offered.kind.fenceKind else {
-                    throw DMABufError(.notADMABuf, "a \(fence.kind.rawValue) was offered as a \(offered.kind)")
-                }
-                let deadline = Deadline(nanoseconds: arrival.nanoseconds + min(offered.within, longest))
-                return ReceivedFence(fence: fence, usage: offered.usage, deadline: deadline)
-            }
+            let memory = try offer.takeMemory(&descriptors)
+            let fences = try offer.fences.isEmpty ? [] : ReceivedFence.take(offer.fences, &descriptors)
             self.init(
                 buffer: try DescribedBuffer(offer.description, memory: memory), access: offer.access, name: offer.name,
                 checksum: offer.checksum, fences: fences)
         } catch {
             throw Problem(error, error.refusalReason)
+        }
+    }
+}
+
+extension Offer {
+    /// Most have one memory, for which no list has to grow.
+    fileprivate func takeMemory(_ descriptors: inout DescriptorList) throws(DMABufError) -> [DMABuffer] {
+        if description.sizes.count == 1 { return [try takeOne(&descriptors)] }
+        return try description.sizes.map { (_) throws(DMABufError) in try takeOne(&descriptors) }
+    }
+
+    private func takeOne(_ descriptors: inout DescriptorList) throws(DMABufError) -> DMABuffer {
+        let buffer = try DMABuffer(adopting: descriptors.takeFirst()!)
+        guard buffer.kind == backing.kind else {
+            throw DMABufError(.notADMABuf, "a \(buffer.kind.rawValue) was offered as a \(backing)")
+        }
+        guard !access.contains(.write) || buffer.isWritable else {
+            throw DMABufError(.notADMABuf, "a \(buffer.kind.rawValue) was offered to write and can only be read")
+        }
+        return buffer
+    }
+}
+
+extension ReceivedOffer.ReceivedFence {
+    /// The longest counts from here, where the message has just come.
+    fileprivate static func take(
+        _ offered: [OfferedFence], _ descriptors: inout DescriptorList
+    ) throws(DMABufError) -> [Self] {
+        let (arrival, longest) = (Deadline.now().nanoseconds, ReceivedOffer.fenceLimit.clampedNanoseconds)
+        return try offered.map { (offered) throws(DMABufError) in
+            let fence = try Fence(adopting: descriptors.takeFirst()!)
+            guard fence.kind == offered.kind.fenceKind else {
+                throw DMABufError(.notADMABuf, "a \(fence.kind.rawValue) was offered as a \(offered.kind)")
+            }
+            let deadline = Deadline(nanoseconds: arrival + min(offered.within, longest))
+            return Self(fence: fence, usage: offered.usage, deadline: deadline)
         }
     }
 }
