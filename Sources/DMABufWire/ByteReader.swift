@@ -2,42 +2,50 @@
 
 /// Reads little-endian fields; never past the end.
 struct ByteReader: ~Escapable {
-    private let bytes: Span<UInt8>
-    private var offset = 0
+    private let total: Int
+    private var rest: Span<UInt8>
 
     @_lifetime(copy bytes)
     init(_ bytes: Span<UInt8>) {
-        self.bytes = bytes
+        total = bytes.count
+        rest = bytes
     }
 
-    var remaining: Int { bytes.count - offset }
+    var remaining: Int { rest.count }
 
     @inline(__always)
     mutating func read<Value: FixedWidthInteger & UnsignedInteger>(
         _: Value.Type = Value.self
     ) throws(WireError) -> Value {
-        let size = Value.bitWidth / 8
-        guard remaining >= size else { throw .tooShort(needs: offset + size, has: bytes.count) }
-        defer { offset += size }
-        if size < 8 { return load(at: offset, size) }
-        return load(at: offset, 4) | load(at: offset + 4, 4) << 32
+        let part = try take(Value.bitWidth / 8)
+        if part.count < 8 { return load(part, at: 0, Value.bitWidth / 8) }
+        return load(part, at: 0, 4) | load(part, at: 4, 4) << 32
     }
 
-    /// Of a part whose size is known, and at most 4, the compiler makes one load.
+    /// The next `count` bytes.
     @inline(__always)
-    private func load<Value: FixedWidthInteger & UnsignedInteger>(at offset: Int, _ size: Int) -> Value {
-        let part = bytes.extracting(offset..<offset + size)
+    @_lifetime(copy self)
+    private mutating func take(_ count: Int) throws(WireError) -> Span<UInt8> {
+        guard rest.count >= count else { throw .tooShort(needs: total - rest.count + count, has: total) }
+        let part = rest.extracting(first: count)
+        rest = rest.extracting(droppingFirst: count)
+        return part
+    }
+
+    /// Of at most 4 bytes the compiler makes one load.
+    @inline(__always)
+    private func load<Value: FixedWidthInteger & UnsignedInteger>(
+        _ part: Span<UInt8>, at offset: Int, _ size: Int
+    ) -> Value {
         var value: Value = 0
-        for index in 0..<size { value |= Value(truncatingIfNeeded: part[index]) << Value(8 * index) }
+        for index in 0..<size { value |= Value(truncatingIfNeeded: part[offset + index]) << Value(8 * index) }
         return value
     }
 
     /// `count` bytes of clean UTF-8, as ``Wire/isClean(_:)`` has it.
     mutating func readText(_ count: Int, field: String) throws(WireError) -> String {
-        guard remaining >= count else { throw .tooShort(needs: offset + count, has: bytes.count) }
         if count == 0 { return "" }
-        let part = bytes.extracting(offset..<offset + count)
-        offset += count
+        let part = try take(count)
         guard let text = try? UTF8Span(validating: part) else { throw .invalidText(field: field) }
         let string = String(copying: text)
         guard Wire.isClean(string) else { throw .invalidText(field: field) }
@@ -47,12 +55,10 @@ struct ByteReader: ~Escapable {
     /// Bytes without a meaning yet.
     @inline(__always)
     mutating func readReserved(_ count: Int) throws(WireError) {
-        guard remaining >= count else { throw .tooShort(needs: offset + count, has: bytes.count) }
-        let part = bytes.extracting(offset..<offset + count)
+        let part = try take(count)
         var bits: UInt8 = 0
         for index in 0..<count { bits |= part[index] }
         guard bits == 0 else { throw .reservedBits(field: "reserved") }
-        offset += count
     }
 
     /// A field whose values are the cases of an enumeration.

@@ -15,15 +15,18 @@ struct ByteWriter: ~Copyable, ~Escapable {
     }
 
     @inline(__always)
-    mutating func write<Value: FixedWidthInteger>(_ value: Value) {
+    mutating func write<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value) {
         put(value, at: count)
-        count += Value.bitWidth / 8
+        // What was put lies in the room.
+        count &+= Value.bitWidth / 8
     }
 
     @inline(__always)
     mutating func writeReserved(_ count: Int) {
         for _ in 0..<count / 8 { write(UInt64(0)) }
-        for _ in 0..<count % 8 { write(UInt8(0)) }
+        if count & 4 != 0 { write(UInt32(0)) }
+        if count & 2 != 0 { write(UInt16(0)) }
+        if count & 1 != 0 { write(UInt8(0)) }
     }
 
     mutating func write(text: String) {
@@ -39,9 +42,8 @@ struct ByteWriter: ~Copyable, ~Escapable {
     }
 
     @inline(__always)
-    private mutating func put<Value: FixedWidthInteger>(_ value: Value, at offset: Int) {
-        // Of a part whose size is known the compiler makes one store.
-        var part = room._mutatingExtracting(offset..<offset + Value.bitWidth / 8)
-        for index in 0..<Value.bitWidth / 8 { part[index] = UInt8(truncatingIfNeeded: value >> Value(8 * index)) }
+    private mutating func put<Value: FixedWidthInteger & BitwiseCopyable>(_ value: Value, at offset: Int) {
+        var bytes = MutableRawSpan(_elements: &room)
+        bytes.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Value.self)
     }
 }

@@ -48,8 +48,11 @@ extension BufferDescription {
     /// Traps on what no decoder would take.
     func checkForm() {
         precondition((1...Self.sizeLimit).contains(sizes.count), "\(sizes.count) dma-bufs")
-        precondition(image != nil || sizes.count == 1, "plain bytes on \(sizes.count) dma-bufs")
-        precondition((image?.planes.count ?? 0) <= ImageLayout.planeLimit, "more planes than an image has")
+        switch content {
+        case .bytes: precondition(sizes.count == 1, "plain bytes on \(sizes.count) dma-bufs")
+        case .image(let image):
+            precondition(image.planes.count <= ImageLayout.planeLimit, "more planes than an image has")
+        }
     }
 }
 
