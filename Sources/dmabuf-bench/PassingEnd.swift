@@ -67,9 +67,9 @@ struct PassingEnd: ~Copyable {
     }
 
     private mutating func offerInBlocks(_ operation: (inout PassingEnd) throws -> UInt64) throws {
-        while readLine() != nil {
+        while Self.hasTurn {
             var sum: UInt64 = 0
-            for index in 0..<Self.block where index == 0 || readLine() != nil { sum &+= try operation(&self) }
+            for index in 0..<Self.block where index == 0 || Self.hasTurn { sum &+= try operation(&self) }
             try StandardStream.output.write("\(sum)\n")
         }
     }
@@ -77,15 +77,17 @@ struct PassingEnd: ~Copyable {
     /// Number 4 is the other end of the offerer's standard input.
     private mutating func takeInBlocks(_ operation: (inout PassingEnd) throws -> UInt64) throws {
         let turns = try UnixSocket(adopting: .inherited(4))
-        while readLine() != nil {
+        let line = [UInt8(ascii: "\n")]
+        while Self.hasTurn {
             var sum: UInt64 = 0
             for index in 0..<Self.block {
-                if index > 0 { try turns.send([UInt8(ascii: "\n")], with: DescriptorList(), until: Self.limit) }
+                if index > 0 { try turns.send(line.span, until: Self.limit) }
                 sum &+= try operation(&self)
             }
             try StandardStream.output.write("\(sum)\n")
         }
     }
 
+    private static var hasTurn: Bool { readLine(strippingNewline: false) != nil }
     private static var limit: Deadline { .after(.seconds(10)) }
 }
