@@ -94,6 +94,7 @@ public struct DescriptorList: ~Copyable, Sendable {
     /// happened, if all are known.
     public mutating func closeIfStrange() -> Strangers? {
         precondition(whose != .lent, "a list of what belongs to others")
+        guard !isEmpty else { return nil }
         forgetFound()
         for index in taken..<total {
             let number = stored(index)
