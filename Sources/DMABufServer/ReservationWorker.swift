@@ -15,6 +15,8 @@ struct ReservationWorker: ~Copyable {
     private let thread: SeparateWorker
     /// Jobs that its queue had no room for.
     private var waiting: [(job: Job, file: Fence, memory: [DMABuffer])] = []
+    /// Jobs that were sent and have not come back.
+    private var underWay = 0
 
     /// What goes with the descriptors of a fence and then of memories, and comes back alone.
     struct Job {
@@ -54,6 +56,9 @@ struct ReservationWorker: ~Copyable {
     /// Readable when a job has come back.
     var socket: UnixSocket { _read { yield thread.socket } }
 
+    /// Whether jobs wait and none will come back, which would make room: this daemon's user has too many descriptors in flight.
+    var isStarved: Bool { underWay == 0 && !waiting.isEmpty }
+
     mutating func submit(_ job: Job, _ file: Fence, _ memory: [DMABuffer]) {
         if !waiting.isEmpty || !send(job, file, memory) { waiting.append((job, file, memory)) }
     }
@@ -61,18 +66,23 @@ struct ReservationWorker: ~Copyable {
     /// The next job that has come back; nil when there is no more.
     mutating func takeOutcome() -> Job? {
         var bytes = [UInt8](repeating: 0, count: Job.byteCount)
-        guard let received = try? thread.socket.tryReceive(into: &bytes) else { return nil }
-        while let first = waiting.first, send(first.job, first.file, first.memory) { waiting.removeFirst() }
+        guard underWay > 0, let received = try? thread.socket.tryReceive(into: &bytes) else { return nil }
+        underWay -= 1
+        submitWaiting()
         return Job(bytes[..<received.byteCount])
     }
 
-    private func send(_ job: Job, _ file: Fence, _ memory: [DMABuffer]) -> Bool {
-        var descriptors = DescriptorList()
-        do throws(Errno) {
-            try descriptors.appendDuplicate(of: file.descriptor)
-            for memory in memory { try descriptors.appendDuplicate(of: memory.descriptor) }
-            return try thread.socket.trySend(job.bytes.span, with: descriptors) == .sent
-        } catch { return false }
+    mutating func submitWaiting() {
+        while let first = waiting.first, send(first.job, first.file, first.memory) { waiting.removeFirst() }
+    }
+
+    private mutating func send(_ job: Job, _ file: Fence, _ memory: [DMABuffer]) -> Bool {
+        var descriptors = DescriptorList(lent: ())
+        descriptors.lend(file.descriptor)
+        for memory in memory { descriptors.lend(memory.descriptor) }
+        guard (try? thread.socket.trySend(job.bytes.span, with: descriptors)) == .sent else { return false }
+        underWay += 1
+        return true
     }
 
     /// The thread's body: until the other end is closed.
@@ -81,8 +91,7 @@ struct ReservationWorker: ~Copyable {
         while var received = try? socket.receive(into: &bytes, until: Deadline(nanoseconds: .max)) {
             guard var job = Job(bytes[..<received.byteCount]) else { continue }
             job.error = carryOut(job, &received.descriptors)?.rawValue ?? 0
-            let none = DescriptorList()
-            guard (try? socket.send(job.bytes, with: none, until: .after(.seconds(60)))) != nil else { return }
+            guard (try? socket.send(job.bytes.span, until: .after(.seconds(60)))) != nil else { return }
         }
     }
 
@@ -104,6 +113,7 @@ extension RegistryServer {
         guard let file = fences[id], let entry = memories[key], entry.memories.kind == .dmaBuf else { return }
         imports.insert(id)
         reservations.submit(ReservationWorker.Job(id, usage == .write ? .write : .read), file, entry.memory)
+        if reservations.isStarved { tryAgainSoon() }
     }
 
     /// The answer to who added a fence waits until drivers obey it.

@@ -53,6 +53,10 @@ extension RegistryServer {
     private mutating func starve(_ client: ClientConnection) {
         wait(for: client)
         starved.insert(client.number)
+        tryAgainSoon()
+    }
+
+    mutating func tryAgainSoon() {
         if nextTry == nil { nextTry = now + .milliseconds(10) }
     }
 
@@ -61,6 +65,9 @@ extension RegistryServer {
         let numbers = starved
         starved = []
         for number in numbers { if let client = clients[number], client.isWaiting { flush(client) } }
+        guard reservations.isStarved else { return }
+        reservations.submitWaiting()
+        if reservations.isStarved { tryAgainSoon() }
     }
 
     /// Ends a connection for a reason, which is said once and without waiting.

@@ -13,7 +13,7 @@ import Testing
 @Suite("System calls per request", .requires("strace"), .leavesNoDescriptor)
 struct SystemCallTests {
     /// Of a daemon that serves many; each is there for a reason, and one more has to have one.
-    private static let perMessage = ["epoll_pwait2": 1, "recvmsg": 1, "sendmsg": 1]
+    static let perMessage = ["epoll_pwait2": 1, "recvmsg": 1, "sendmsg": 1]
 
     @Test("a look-up costs three: a wait, a message in and a message out")
     func lookup() throws {
@@ -200,7 +200,7 @@ struct SystemCallTests {
 
 extension TracedRegistry {
     /// What each of many rounds costs.
-    fileprivate borrowing func callsPerRound(_ round: () throws -> Void) throws -> [String: Int] {
+    borrowing func callsPerRound(_ round: () throws -> Void) throws -> [String: Int] {
         // The first of a kind may make room for the others.
         for _ in 0..<5 { try round() }
         let rounds = 100
