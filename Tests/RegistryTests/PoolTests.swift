@@ -67,6 +67,23 @@ struct PoolTests {
         _ = try registry.stop()
     }
 
+    @Test("a reader that ends well leaves nothing behind that has failed")
+    func readerEnds() throws {
+        let registry = try RunningRegistry()
+        var producer = try PoolProducer(registry.socket, count: 3)
+        var consumer = try PoolConsumer(registry.socket)
+        try producer.write()
+        let (frame, _) = try #require(try consumer.read())
+        // It is kept until there is another.
+        try consumer.letGo(frame)
+        try consumer.finish()
+        try wait { try registry.run("show", "cam.0", "--json").output.contains(#""attachments":1"#) }
+        let waited = try registry.run("fence", "wait", "cam.0")
+        #expect(waited.status == 0, "\(waited)")
+        try producer.end()
+        _ = try registry.stop()
+    }
+
     @Test("who was stopped for longer than a fence may last promises again, and goes on")
     func stopped() throws {
         let registry = try RunningRegistry()
@@ -327,6 +344,8 @@ struct PoolConsumer: ~Copyable {
     mutating func letGo(_ index: Int) throws { try reader.letGo(index, &registry, until: .patient) }
 
     mutating func renew() throws { try reader.renew(&registry, until: .patient) }
+
+    consuming func finish() throws { try reader.detach(&registry, until: .patient) }
 }
 
 extension Deadline {

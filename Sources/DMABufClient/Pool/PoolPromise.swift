@@ -64,8 +64,10 @@ struct PoolPromise {
             }
         } catch {
             // The next turn does it again.
-            if case .ruledOut(.lockTimedOut) = error { return }
-            guard error.isOfRestart else { throw error }
+            switch error {
+            case .ruledOut(.lockTimedOut), .ruledOut(.lockEnded): return
+            default: guard error.isOfRestart else { throw error }
+            }
             return
         }
         lasting = next

@@ -104,8 +104,8 @@ public struct PoolReader: ~Copyable {
                 if let frame = try takeWhole(&registry, until: .after(registry.answersWithin)) { return frame }
             } catch {
                 switch error {
-                // A move holds the lock's grant up.
-                case .ruledOut(.timedOut), .ruledOut(.lockTimedOut): return nil
+                // A move holds the lock's grant up, or this process was stopped under the lock.
+                case .ruledOut(.timedOut), .ruledOut(.lockTimedOut), .ruledOut(.lockEnded): return nil
                 // A promise that nobody knows of ends by itself.
                 case let other where other.isOfRestart: return nil
                 case .ruledOut(.stale), .ruledOut(.revoked), .ruledOut(.moving):
@@ -209,9 +209,13 @@ public struct PoolReader: ~Copyable {
         }
     }
 
-    /// Lets everything go.
+    /// Lets everything go: the work with all frames has ended.
     public consuming func detach(_ registry: inout RegistryConnection, until deadline: Deadline) throws(RegistryError) {
-        for member in members { try registry.ask(.detach(member.attached.attachment), until: deadline) }
+        for member in members {
+            // Else the promise would end with this process, as that of one who died.
+            try member.promise?.keep()
+            try registry.ask(.detach(member.attached.attachment), until: deadline)
+        }
     }
 }
 

@@ -106,8 +106,9 @@ public struct PoolWriter: ~Copyable {
             }
         } catch {
             switch error {
-            // A move is under way, or a reader is about to take it; or the registry was restarted, and it is all to be done again.
-            case .ruledOut(.lockTimedOut): return nil
+            // A move is under way, or a reader is about to take it; or the registry was restarted, or this process stopped under
+            // the lock, and it is all to be done again.
+            case .ruledOut(.lockTimedOut), .ruledOut(.lockEnded): return nil
             case let other where other.isOfRestart: return nil
             default: throw error
             }

@@ -14,20 +14,31 @@ extension RegistryConnection {
         on buffers: [BufferID], lasting: Duration = .seconds(2), until deadline: Deadline,
         _ body: (inout RegistryConnection, LockNumber) throws(RegistryError) -> Result
     ) throws(RegistryError) -> Result {
-        try underLock(on: buffers, lasting: lasting, until: deadline) { (registry, lock) throws(RegistryError) in
+        let (result, hasLasted) = try runLocked(on: buffers, lasting: lasting, until: deadline) {
+            (registry, lock) throws(RegistryError) in
             let run = registry.joined.run
             let result = try body(&registry, lock)
             guard registry.joined.run == run else { throw .restarted }
             return result
         }
+        guard hasLasted else { throw .ruledOut(.lockEnded) }
+        return result
     }
 
     /// As above, for a `body` whose last deed is a request under the lock's number: once that is granted it is done, whatever
-    /// becomes of the registry.
+    /// becomes of the registry, and of the lock.
     mutating func underLock<Result>(
         on buffers: [BufferID], lasting: Duration = .seconds(2), until deadline: Deadline,
         _ body: (inout RegistryConnection, LockNumber) throws(RegistryError) -> Result
     ) throws(RegistryError) -> Result {
+        try runLocked(on: buffers, lasting: lasting, until: deadline, body).result
+    }
+
+    /// Also says whether the lock was there until `body` had ended.
+    private mutating func runLocked<Result>(
+        on buffers: [BufferID], lasting: Duration, until deadline: Deadline,
+        _ body: (inout RegistryConnection, LockNumber) throws(RegistryError) -> Result
+    ) throws(RegistryError) -> (result: Result, hasLasted: Bool) {
         let request = Request.locking(buffers, until: deadline, lasting: lasting)
         guard case .locked(let number, _) = try ask(request, patient: deadline) else {
             throw .ruledOut(.lockEnded)
@@ -41,9 +52,10 @@ extension RegistryConnection {
             throw error
         }
         do throws(RegistryError) { try ask(.unlock(number), until: max(deadline, .after(answersWithin))) } catch {
+            if case .ruledOut(.lockEnded) = error { return (result, false) }
             // What was done under it was done before.
             guard joined.run != run else { throw error }
         }
-        return result
+        return (result, true)
     }
 }
