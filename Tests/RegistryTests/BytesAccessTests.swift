@@ -95,6 +95,30 @@ struct BytesAccessTests {
         _ = try registry.stop()
     }
 
+    @Test("what was granted after its wait was given up is given back: a move waits for nobody")
+    func givenUp() throws {
+        let registry = try RunningRegistry()
+        var owner = try RegistryConnection(at: registry.socket, until: limit)
+        var client = try connect(to: registry.socket, false)
+        client.answersWithin = .milliseconds(50)
+        let (id, generation) = try owner.allocate(.bytes(4096), from: "memfd", until: limit)
+        let attached = try client.attach(id, AttachTerms(.readWrite), until: limit)
+        try registry.send(.stop)
+        #expect(throws: RegistryError.self) {
+            try client.ask(.beginAccess(attached.attachment, generation, .readWrite), until: .now())
+        }
+        try registry.send(.resume)
+        client.answersWithin = .seconds(20)
+        // The late answer comes before this one, and the way back leaves before it returns.
+        try client.ask(.list(from: 0), until: limit)
+        let terms = MoveTerms(within: .seconds(5))
+        try owner.ask(.beginMove(id, generation, terms), until: limit)
+        let ready = try owner.nextNotice(until: limit) { if case .readyToCopy = $0 { true } else { false } }
+        #expect(ready != nil)
+        try owner.ask(.abortMove(id, generation), until: limit)
+        _ = try registry.stop()
+    }
+
     @Test("an access that is lost throws, and the next one is good again", arguments: [true, false])
     func lost(hasPages: Bool) throws {
         let registry = try RunningRegistry()

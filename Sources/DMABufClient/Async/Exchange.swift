@@ -123,7 +123,10 @@ final class Exchange: Sendable {
         }
         if let end { return waiting.answer.resume(returning: .over(.failure(end))) }
         // A cancellation that came before the request was noted has found nothing.
-        if Task.isCancelled { return giveUp(serial) }
+        if Task.isCancelled {
+            giveUp(serial)
+            return state.withLock { $0.givenUp[serial] = nil }
+        }
         do throws(Errno) {
             // The answer wakes the reader; a socket that is full is a registry that does not read, which is waited for briefly.
             try link.socket.send(
@@ -159,12 +162,20 @@ final class Exchange: Sendable {
         let sent = state.withLock { state in
             change(&state)
             defer { state.waiting = state.waiting.filter { !$0.value.wasSent } }
+            state.givenUp = [:]
             return state.waiting.values.filter(\.wasSent)
         }
         for one in sent { one.answer.resume(returning: .over(.failure(.restarted))) }
     }
 
-    func giveUp(_ serial: UInt64) { resume(serial, .failure(.connection(.deadline))) }
+    func giveUp(_ serial: UInt64) {
+        let waiting = state.withLock { state in
+            let waiting = state.waiting.removeValue(forKey: serial)
+            if let waiting { state.givenUp[serial] = waiting.message }
+            return waiting
+        }
+        waiting?.answer.resume(returning: .over(.failure(.connection(.deadline))))
+    }
 
     func resume(_ serial: UInt64, _ result: Result<Reply, RegistryError>) {
         if let waiting = state.withLock({ $0.waiting.removeValue(forKey: serial) }) {
@@ -172,8 +183,11 @@ final class Exchange: Sendable {
                 underWay.withLock { $0.answered(waiting.message, reply.message) }
             }
             waiting.answer.resume(returning: .over(result))
-        } else if case .success(let reply) = result, let request = reply.message.givingBack {
-            tell(request)
+        } else if case .success(let reply) = result,
+            let request = state.withLock({ $0.givenUp.removeValue(forKey: serial) }),
+            let giving = reply.message.givingBack(request)
+        {
+            tell(giving)
         }
     }
 

@@ -30,6 +30,8 @@ extension Exchange {
         var secret: Secret
         var lastSerial: UInt64 = 1 << 32  // above those that the connection has used before
         var waiting: [UInt64: Waiting] = [:]
+        /// Requests that were sent, or are about to be, and whose answers nobody waits for any more.
+        var givenUp: [UInt64: Message] = [:]
         var end: RegistryError?
         /// How many registries have been found after the first, and who waits for the next.
         var epoch = 0

@@ -57,7 +57,7 @@ extension RegistryConnection {
             reply = try answer(to: sent, until: deadline)
             Failpoint.reach(.after, message)
         } catch {
-            if error == .deadline, let serial { givenUp.insert(serial) }
+            if error == .deadline, let serial { givenUp[serial] = message }
             throw .connection(error)
         }
         underWay.answered(message, reply.envelope.message)
@@ -95,11 +95,11 @@ extension RegistryConnection {
     /// False if nobody ever waited for it. What it granted is given back, and that is not waited for either.
     @discardableResult
     mutating func abandon(_ envelope: Envelope) -> Bool {
-        guard givenUp.remove(envelope.serial) != nil else { return false }
-        if let request = envelope.message.givingBack,
-            let serial = try? connection.send(.request(request), until: .after(.milliseconds(100)))
+        guard let request = givenUp.removeValue(forKey: envelope.serial) else { return false }
+        if let giving = envelope.message.givingBack(request).map(Message.request),
+            let serial = try? connection.send(giving, until: .after(.milliseconds(100)))
         {
-            givenUp.insert(serial)
+            givenUp[serial] = giving
         }
         return true
     }

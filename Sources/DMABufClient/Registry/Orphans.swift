@@ -4,11 +4,15 @@ import DMABufModel
 import DMABufWire
 
 extension Message {
-    /// What gives back what this answer granted: for one that came after its wait was given up, so that nobody has it.
-    var givingBack: Request? {
-        switch self {
-        case .answer(.locked(let number, _)): .unlock(number)
-        case .granted(let grant) where !grant.isMapped: .detach(grant.attachment)
+    /// What gives back what this answer to `request` granted: for one that came after its wait was given up, so that nobody
+    /// has it.
+    func givingBack(_ request: Message) -> Request? {
+        switch (self, request) {
+        case (.answer(.locked(let number, _)), _): .unlock(number)
+        case (.granted(let grant), _) where !grant.isMapped: .detach(grant.attachment)
+        case (.answer(.done), .request(.beginAccess(let attachment, _, _))): .endAccess(attachment)
+        case (.answer(.moveBegun), .request(.beginMove(let buffer, let generation, _))):
+            .abortMove(buffer, generation)
         default: nil
         }
     }

@@ -25,7 +25,7 @@ public struct RegistryConnection: ~Copyable {
     /// Whether the request under way has left.
     var wasSent = false
     /// Requests whose answers were not waited for to the end.
-    var givenUp: Set<UInt64> = []
+    var givenUp: [UInt64: Message] = [:]
     public private(set) var joined: Joined
     /// Where it was found, and what was asked of it; without a path there is nothing to come back to.
     let path: String?
@@ -75,7 +75,7 @@ public struct RegistryConnection: ~Copyable {
         joined = next.joined
         connection = next.intoConnection()
         self.pages = pages
-        givenUp = []
+        givenUp = [:]
         return before
     }
 
