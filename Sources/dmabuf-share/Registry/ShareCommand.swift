@@ -93,11 +93,22 @@ struct ShareCommand: ParsableCommand {
 
     private func order(_ registry: inout RegistryConnection) throws -> (BufferID, Generation, DescribedBuffer) {
         let (id, generation) = try registry.allocate(
-            buffer.request, from: buffer.from?.text, kept: kept, name: name, until: options.deadline)
-        let attached = try registry.attach(id, AttachTerms(.readWrite), until: options.deadline)
-        if let fill = buffer.fill { try attached.buffer.fill(from: fill) }
-        try registry.ask(.detach(attached.attachment), until: options.deadline)
-        return (id, generation, attached.buffer)
+            buffer.request, from: buffer.from?.text, kept: kept, until: options.deadline)
+        do {
+            let attached = try registry.attach(id, AttachTerms(.readWrite), until: options.deadline)
+            if let fill = buffer.fill {
+                try registry.access(attached, .readWrite, until: options.deadline) { (buffer) throws(DMABufError) in
+                    try buffer.fill(from: fill)
+                }
+            }
+            // Whoever finds it by its name finds it full.
+            try registry.ask(.name(id, name), until: options.deadline)
+            try registry.ask(.detach(attached.attachment), until: options.deadline)
+            return (id, generation, attached.buffer)
+        } catch {
+            _ = try? registry.ask(.withdraw(id), until: options.deadline)
+            throw error
+        }
     }
 
     /// Until a signal; or the registry's end, which is an error, unless a terminal has told both to end.
