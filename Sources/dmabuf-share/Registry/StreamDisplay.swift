@@ -39,7 +39,7 @@ struct StreamDisplay: ~Copyable {
         while signals.next() == nil {
             try reader.renew(&registry, until: .after(within))
             if let frame = try reader.take(&registry, until: .after(Self.moment)) {
-                guard try isReady(frame, until: .after(within), signals) else { return nil }
+                guard try isReady(frame, until: .after(within), &registry, signals) else { return nil }
                 return try show(frame, &registry)
             }
             try screen.checkDevice()
@@ -54,11 +54,13 @@ struct StreamDisplay: ~Copyable {
     }
 
     /// Waits for writers of whom only the kernel knows, before the screen has to: what waits inside the kernel can be neither
-    /// called off nor named. False when a signal came.
-    private func isReady(
-        _ frame: PoolReader.Frame, until deadline: Deadline, _ signals: borrowing SignalFD
-    ) throws(DMABufError) -> Bool {
+    /// called off nor named. The frame on the screen stays promised meanwhile. False when a signal came.
+    private mutating func isReady(
+        _ frame: PoolReader.Frame, until deadline: Deadline, _ registry: inout RegistryConnection,
+        _ signals: borrowing SignalFD
+    ) throws -> Bool {
         while signals.next() == nil {
+            try reader.renew(&registry, until: .after(within))
             let soon = min(deadline, .after(Self.moment))
             do throws(DMABufError) {
                 _ = try frame.attached.waitForKernelFences(before: .read, until: soon)

@@ -13,6 +13,8 @@ struct PlayStream: ~Copyable {
     private var counter = FrameCounter("played")
     /// When a frame is overdue.
     private var due: Deadline
+    /// Taken from the pool, and not queued yet: somebody of whom only the kernel knows still writes to it.
+    private var held: PoolReader.Frame?
 
     /// Requests wait for so long at a time; signals are seen in between.
     private static let moment = Duration.milliseconds(100)
@@ -47,12 +49,18 @@ struct PlayStream: ~Copyable {
 
     /// false at the end of the stream.
     private mutating func playOne(_ registry: inout RegistryConnection) throws -> Bool {
-        let frame = try reader.take(&registry, until: .after(Self.moment))
-        guard let frame else {
+        if held == nil { held = try reader.take(&registry, until: .after(Self.moment)) }
+        guard let frame = held else {
             try queue.checkDevice()
             return try !reader.hasEnded()
         }
-        try queue.queue(frame.index, frame.buffer, until: deadline)
+        do throws(DMABufError) {
+            try queue.queue(frame.index, frame.buffer, until: min(due, .after(Self.moment)))
+        } catch {
+            guard error.code == .deadline, !due.hasPassed else { throw error }
+            return true
+        }
+        held = nil
         counter.add()
         due = deadline
         return true
