@@ -45,7 +45,7 @@ struct FrameCounter {
 
     /// With one digit behind the point.
     var rate: String {
-        let tenths = count * 10_000_000_000 / max(duration.clampedNanoseconds, 1)
+        let tenths = UInt64(Double(count) * 10_000_000_000 / Double(max(duration.clampedNanoseconds, 1)))
         return "\(tenths / 10).\(tenths % 10)"
     }
 
