@@ -114,15 +114,15 @@ public final class GPU: Sendable {
         underWay.withLock { works in works.removeAll { (try? $0.wait(until: .now())) != false } }
     }
 
+    /// Whether this process waits for fences before it submits work. A driver that runs on the CPU (Mesa's lavapipe) holds up
+    /// whoever asks for the fence of work that waits, and for as long as it waits: so this waits first, and no longer than it
+    /// may.
+    var waitsItself: Bool { !exchangesFences || device.physical.kind == .cpu }
+
     private func semaphore(of fence: Fence?, until deadline: Deadline) throws(DMABufError) -> VulkanSemaphore? {
         guard let fence else { return nil }
-        guard exchangesFences, fence.kind == .syncFile else {
-            try fence.wait(until: deadline)
-            return nil
-        }
-        // A driver that runs on the CPU (Mesa's lavapipe) holds up whoever asks for the fence of work that waits, and for as
-        // long as it waits: so this waits first, and no longer than it may.
-        if device.physical.kind == .cpu { try fence.wait(until: deadline) }
+        if waitsItself || fence.kind != .syncFile { try fence.wait(until: deadline) }
+        guard exchangesFences, fence.kind == .syncFile else { return nil }
         return try vulkan("\(name): have it wait for a fence") { () throws(VulkanFailure) in
             try VulkanSemaphore(device, from: fence.descriptor)
         }

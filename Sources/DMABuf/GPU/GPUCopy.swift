@@ -18,9 +18,12 @@ extension GPU {
         until deadline: Deadline = .after(.seconds(10))
     ) throws(DMABufError) -> Fence? {
         let command = try command(copying: source, to: destination)
-        var before = try source.buffer.fence(waitingBefore: .read, and: fence.merging)
-        before = try destination.buffer.fence(waitingBefore: .write, and: before)
+        // Its holder may add fences before it signals: those count.
         if let fence, fence.kind != .syncFile { try fence.wait(until: deadline) }
+        let before = try standing(until: deadline) { () throws(DMABufError) in
+            let before = try source.buffer.fence(waitingBefore: .read, and: fence.merging)
+            return try destination.buffer.fence(waitingBefore: .write, and: before)
+        }
         let done = try submit(command, after: before, until: deadline)
         if let done {
             try tell(done) { () throws(DMABufError) in
@@ -37,10 +40,25 @@ extension GPU {
         _ memory: DMABuffer, with word: UInt32, until deadline: Deadline = .after(.seconds(10))
     ) throws(DMABufError) -> Fence? {
         try VulkanImporter(self).check(memory)
-        let before = try memory.fenceIfKnown(waitingBefore: .write)
+        let before = try standing(until: deadline) { () throws(DMABufError) in
+            try memory.fenceIfKnown(waitingBefore: .write)
+        }
         let done = try submit(.fill(try attachBytes(memory), with: word), after: before, until: deadline)
         if let done { try tell(done) { () throws(DMABufError) in try memory.add(done, as: .write) } }
         return done
+    }
+
+    /// The fences that stand when work is submitted. Where this process has to wait for them, others may add some meanwhile:
+    /// it looks again until none is pending.
+    private func standing(
+        until deadline: Deadline, _ look: () throws(DMABufError) -> Fence?
+    ) throws(DMABufError) -> Fence? {
+        var found = try look()
+        while waitsItself, let pending = found, try pending.status() == .pending {
+            try pending.wait(until: deadline)
+            found = try look()
+        }
+        return found
     }
 
     private func command(
