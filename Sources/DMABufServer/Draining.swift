@@ -26,10 +26,14 @@ extension RegistryServer {
         }
         let end = Deadline.after(Self.longestDrain)
         var events = PollerEvents()
+        var quiet = Deadline.after(Self.drainPatience)
         while owesAnswers, !end.hasPassed {
-            try poller.wait(into: &events, until: min(end, .after(Self.drainPatience)))
-            guard events.count > 0 else { return }
+            let turn = nextTry.map { Deadline(nanoseconds: $0.nanoseconds) } ?? end
+            try poller.wait(into: &events, until: min(end, quiet, turn))
+            // Nothing may be there because the clock that bounds waits has ticked.
+            if events.count > 0 { quiet = .after(Self.drainPatience) } else if quiet.hasPassed { return }
             now = Instant(nanoseconds: Deadline.now().nanoseconds)
+            if let next = nextTry, next <= now { feedStarved() }
             for index in 0..<events.count where !serve(events[index]) { return }
             if let next = registry.nextDeadline, next <= now { expire() }
         }

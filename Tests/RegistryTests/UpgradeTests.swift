@@ -133,6 +133,19 @@ struct UpgradeTests {
         }
     }
 
+    @Test("memory that is being made is waited for")
+    func ordered() throws {
+        for _ in 0..<5 {
+            let registry = try RunningRegistry()
+            var client = try HandClient(at: registry.socket)
+            let order = Allocation(.bytes(1 << 20), exporter: "memfd", kept: .registry, name: nil)
+            let request = try client.send(.allocate(order))
+            try registry.send(.terminate)
+            guard case .answer(.registered) = try client.answer(to: request) else { throw Errno.badMessage }
+            _ = try registry.stop()
+        }
+    }
+
     @Test("it is told to stop: what it has received is answered, and what it has not is not acted upon")
     func stopped() throws {
         var registry = try RunningRegistry()
