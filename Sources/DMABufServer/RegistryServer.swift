@@ -44,7 +44,7 @@ public struct RegistryServer: ~Copyable {
     var budget: DescriptorBudget
     var strangeFiles = StrangeFiles()
     var gate = LogGate()
-    var waits: WaitLimit
+    private var waits: WaitLimit?
     /// Clients whose answers wait for other processes of this daemon's user: see ``Outbox/Outcome/starved``.
     var starved: Set<ClientNumber> = []
     var nextTry: Instant?
@@ -80,21 +80,22 @@ public struct RegistryServer: ~Copyable {
     public init(
         _ listener: consuming UnixListener, _ configuration: Configuration = Configuration(), log: Logger
     ) throws(Errno) {
-        try self.init(.listener(listener), SignalFD([.terminate, .interrupt, .hangUp]), configuration, log: log)
+        try self.init(
+            .listener(listener), SignalFD([.terminate, .interrupt, .hangUp]), WaitLimit(), configuration, log: log)
     }
 
-    /// Serves those whose sockets come through `door`, until that hangs up. Takes no signals.
+    /// Serves those whose sockets come through `door`, until that hangs up. Takes no signals, and no timer of the process.
     init(through door: consuming UnixSocket, _ configuration: Configuration, log: Logger) throws(Errno) {
-        try self.init(.door(door), SignalFD([]), configuration, log: log)
+        try self.init(.door(door), SignalFD([]), nil, configuration, log: log)
     }
 
     private init(
-        _ entrance: consuming Entrance, _ signals: consuming SignalFD, _ configuration: Configuration, log: Logger
+        _ entrance: consuming Entrance, _ signals: consuming SignalFD, _ waits: consuming WaitLimit?,
+        _ configuration: Configuration, log: Logger
     ) throws(Errno) {
         let spare = try SpareDescriptor()
         let poller = try Poller()
         let fresh = try TokenHash()
-        let waits = try WaitLimit()
         let openFiles = try ResourceLimit.openFiles().soft
         let counts = try ReferenceCounts()
         let beginning = Beginning(configuration.vault)
@@ -132,7 +133,7 @@ public struct RegistryServer: ~Copyable {
             let next = nextDeadline
             try poller.wait(into: &events, until: next)
             now = Instant(nanoseconds: Deadline.now().nanoseconds)
-            if events.count == 0, next?.hasPassed != true { waits.rest() } else { waits.work() }
+            if events.count == 0, next?.hasPassed != true { waits?.rest() } else { waits?.work() }
             for index in 0..<events.count where !serve(events[index]) { return try leave() }
             if let next = registry.nextDeadline, next <= now { expire() }
             dropSilent()
