@@ -117,6 +117,7 @@ extension RegistryServer {
         if nextAccept != nil { nextAccept = now }
         if let own = client.own { pages.cutOff(own, of: client.identity.user) }
         guard let id = client.id else { return greetings.remove(of: client.identity.user) }
+        secrets[id] = nil
         counters.deaths += 1
         observations.append(.clientDied(id))
     }
