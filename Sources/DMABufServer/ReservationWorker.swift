@@ -137,6 +137,7 @@ extension RegistryServer {
             }
             say(.answer(.fenceAdded(job.fence)), held.number.rawValue, to: client)
         }
+        if reservations.isStarved { tryAgainSoon() }
         observe()
     }
 }
