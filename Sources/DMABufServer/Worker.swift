@@ -45,7 +45,8 @@ public enum Worker {
             throw DMABufError(.notADMABuf, "a descriptor is missing")
         }
         let source = try DMABuffer(adopting: descriptor)
-        guard source.byteCount == made.memory[0].byteCount else {
+        // Whoever has a memfd may have made it longer.
+        guard source.byteCount >= made.memory[0].byteCount else {
             throw DMABufError(.failed, "\(exporter.name) made \(made.memory[0].byteCount) bytes of \(source.byteCount)")
         }
         try copy(source, into: made.memory[0])
@@ -57,7 +58,7 @@ public enum Worker {
         var to = try CPUImporter().attach(target, for: .readWrite).map()
         let outcome = try from.withReadAccess(within: .seconds(10)) { bytes -> Result<Void, DMABufError> in
             Result { () throws(DMABufError) in
-                try to.withWriteAccess { target in target.copyBytes(from: bytes) }
+                try to.withWriteAccess { target in target.copyBytes(from: bytes.extracting(first: target.byteCount)) }
             }
         }
         try outcome.get()

@@ -98,12 +98,13 @@ extension RegistryServer {
     /// A move's copy, by a worker.
     mutating func startCopy(_ buffer: BufferID, from old: Generation, to new: Generation, with exporter: String?) {
         let key = GenerationKey(buffer: buffer, generation: new)
-        guard let entry = memories[GenerationKey(buffer: buffer, generation: old)] else { return copyFailed(key) }
+        guard let entry = memories[GenerationKey(buffer: buffer, generation: old)],
+            let size = registry.byteCount(of: buffer)
+        else { return copyFailed(key) }
         let user = registry.user(of: buffer) ?? OwnProcess.userID
         guard workers.hasRoom(for: user) else {
             return workers.waiting.append(WaitingCopy(buffer: buffer, old: old, new: new, exporter: exporter))
         }
-        let size = entry.memory[0].byteCount
         do throws(DMABufError) {
             guard entry.memory.count == 1 else {
                 throw DMABufError(.unsupported, "a buffer of several memories is moved by its mover")

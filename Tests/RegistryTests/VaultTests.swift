@@ -56,6 +56,29 @@ struct VaultTests {
         #expect(try registry.stop().status == 0)
     }
 
+    @Test("memory that somebody has made longer is there too, and can move")
+    func longer() throws {
+        var registry = try RunningRegistry()
+        var owner = try HandClient(at: registry.socket)
+        let memory = try MemFD.create(named: "long", byteCount: 4096)
+        try MemFD.addSeals(memory, [.shrink])
+        var list = DescriptorList()
+        try list.appendDuplicate(of: memory)
+        let message = Message.register(NewBuffer(HandClient.memories(), kept: .registry, name: "frame"))
+        guard case .answer(.registered(let id, _)) = try owner.ask(message, list) else { throw Errno.badMessage }
+        list = DescriptorList()
+        try memory.writeAll([1, 2, 3], at: 4096)
+        try registry.restart()
+        var client = try HandClient(at: registry.socket)
+        #expect(try client.ask(.lookup("frame", uid: nil)) == .found(id, .first))
+        let terms = MoveTerms(within: .seconds(5), copier: .server, placement: "memfd")
+        guard case .moveBegun = try client.ask(.beginMove(id, .first, terms)) else { throw Errno.badMessage }
+        var end: MoveOutcome?
+        while end == nil { if case .moveEnded(id, let outcome) = try client.nextNotice() { end = outcome } }
+        #expect(end == .moved(Generation(2), cutOff: []))
+        _ = try registry.stop()
+    }
+
     @Test("a token opens what it opened, and its uses are not given back")
     func tokens() throws {
         var registry = try RunningRegistry()

@@ -106,6 +106,7 @@ extension RegistryServer {
         let entry = MemoryTable.Entry(
             memory: list, memories: memories, baseline: Self.baselineWithVault, isOurs: isOurs)
         let found = entry.backing
-        return found.inode == backing.inode && found.byteCount == backing.byteCount ? entry : nil
+        // Whoever has a memfd may have made it longer.
+        return found.inode == backing.inode && found.byteCount >= backing.byteCount ? entry : nil
     }
 }

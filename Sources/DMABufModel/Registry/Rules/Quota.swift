@@ -70,6 +70,9 @@ extension Registry {
     /// Who is charged for a buffer.
     public func user(of buffer: BufferID) -> UInt32? { bufferSlots[buffer].map { users[buffers[$0].user].uid } }
 
+    /// The size of its memory, whatever has become of that.
+    public func byteCount(of buffer: BufferID) -> UInt64? { bufferSlots[buffer].map { buffers[$0].backing.byteCount } }
+
     /// What a uid is charged with, all zero once it is gone.
     public func ledger(of uid: UInt32) -> Ledger {
         userSlots[uid].map { users[$0].ledger } ?? Ledger()
