@@ -25,6 +25,9 @@ extension RegistryServer {
     }
 
     mutating func admit(_ next: NewGeneration, _ descriptors: inout DescriptorList) throws(DMABufError) -> Request {
+        guard next.generation.rawValue < .max else {
+            throw DMABufError(.invalid, "no buffer has had so many generations")
+        }
         let entry = try admit(next.memories, &descriptors)
         arriving.memory = entry
         arriving.generation = GenerationKey(buffer: next.buffer, generation: next.generation.next)

@@ -4,6 +4,8 @@ import DMABuf
 import DMABufClient
 import DMABufModel
 import DMABufSystem
+import DMABufWire
+import SystemPackage
 import TestSupport
 import Testing
 
@@ -36,6 +38,17 @@ struct MistypedTests {
             #expect(run.status == 2 || run.errors.contains(reason), "\(words): \(run)")
         }
         _ = try registry.stop()
+    }
+
+    @Test("a move away from a generation that no buffer can have is refused")
+    func lastGeneration() throws {
+        let registry = try RunningRegistry()
+        var client = try HandClient(at: registry.socket)
+        let id = try client.register(kept: .owner)
+        let none = NewGeneration(of: id, from: Generation(.max), HandClient.memories())
+        guard case .refused = try client.ask(.commitMove(none), try HandClient.memory()) else { throw Errno.badMessage }
+        try client.ask(.list(from: 0))
+        #expect(try registry.stop().status == 0)
     }
 
     @Test("a connection goes on after each")
