@@ -44,11 +44,7 @@ public final class DMABuffer: Sendable {
         switch identification.kind {
         case .dmaBuf: self.kind = .dmaBuf
         case .memfd:
-            guard seals.contains(.shrink) else {
-                throw DMABufError(
-                    .unsealed, "a memfd that can shrink under its readers is not shared",
-                    remedy: "seal it with F_SEAL_SHRINK before passing it")
-            }
+            try Self.checkSeals(seals)
             self.kind = .memfd
         default:
             throw mistaken(descriptor, "dma-buf")
@@ -66,6 +62,14 @@ public final class DMABuffer: Sendable {
         }
         isWritable = descriptor.isOpenForWriting && seals.isDisjoint(with: [.write, .futureWrite])
         self.descriptor = descriptor
+    }
+
+    package static func checkSeals(_ seals: MemFD.Seals) throws(DMABufError) {
+        guard seals.contains(.shrink) else {
+            throw DMABufError(
+                .unsealed, "a memfd that can shrink under its readers is not shared",
+                remedy: "seal it with F_SEAL_SHRINK before passing it")
+        }
     }
 
     /// Takes over a memfd that this process has just made, to read and write, and sealed against shrinking: there is nothing

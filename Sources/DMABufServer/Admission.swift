@@ -14,7 +14,6 @@ import SystemPackage
 extension RegistryServer {
     mutating func admit(_ buffer: NewBuffer, _ descriptors: inout DescriptorList) throws(DMABufError) -> Request {
         let entry = try admit(buffer.memories, &descriptors)
-        arriving.memory = entry
         let number: (UInt64, UInt64)
         do throws(Errno) { number = try SecureRandom.bits128() } catch {
             throw .system("make a buffer's number", error)
@@ -29,31 +28,45 @@ extension RegistryServer {
             throw DMABufError(.invalid, "no buffer has had so many generations")
         }
         let entry = try admit(next.memories, &descriptors)
-        arriving.memory = entry
         arriving.generation = GenerationKey(buffer: next.buffer, generation: next.generation.next)
         if let fence = next.fence { arriving.fence = try admitFence(fence.kind, &descriptors) }
         return .commitMove(next.buffer, next.generation, entry.backing, fence: next.fence)
     }
 
-    func admit(_ memories: Memories, _ descriptors: inout DescriptorList) throws(DMABufError)
-        -> MemoryTable.Entry
-    {
-        let memory = try memories.description.sizes.map { (_) throws(DMABufError) in
+    /// What has come stays in `descriptors`, or in what arrives, until it is known to be good: whichever it is in is closed with
+    /// care.
+    mutating func admit(
+        _ memories: Memories, _ descriptors: inout DescriptorList
+    ) throws(DMABufError) -> MemoryTable.Entry {
+        var entry = MemoryTable.Entry(memory: [], memories: memories, baseline: 1)
+        for _ in memories.description.sizes {
             let found = descriptors.identificationOfFirst
+            try checkKind(of: found, memories.kind)
             guard let descriptor = descriptors.takeFirst() else {
                 throw DMABufError(.notADMABuf, "a descriptor is missing")
             }
-            let buffer = try DMABuffer(adopting: descriptor, identifiedAs: found)
-            guard buffer.kind == memories.kind.kind else {
-                throw DMABufError(.notADMABuf, "a \(buffer.kind.rawValue) came as a \(memories.kind)")
-            }
-            guard buffer.isWritable else {
-                throw DMABufError(.notADMABuf, "a \(buffer.kind.rawValue) that can only be read is not shared")
-            }
-            return buffer
+            entry.memory.append(try DMABuffer(adopting: descriptor, identifiedAs: found))
+            arriving.memory = entry
         }
-        _ = try DescribedBuffer(memories.description, memory: memory)
-        return MemoryTable.Entry(memory: memory, memories: memories, baseline: 1)
+        guard entry.memory.allSatisfy({ $0.kind == memories.kind.kind }) else { throw Self.mistaken(memories.kind) }
+        guard entry.memory.allSatisfy(\.isWritable) else {
+            throw DMABufError(.notADMABuf, "a \(memories.kind.kind.rawValue) that can only be read is not shared")
+        }
+        _ = try DescribedBuffer(memories.description, memory: entry.memory)
+        return entry
+    }
+
+    private func checkKind(of found: Identification?, _ kind: MemoryKind) throws(DMABufError) {
+        guard let found else { return }
+        switch (found.kind, kind) {
+        case (.dmaBuf, .dmaBuf): break
+        case (.memfd, .memfd): try DMABuffer.checkSeals(found.seals)
+        default: throw Self.mistaken(kind)
+        }
+    }
+
+    private static func mistaken(_ kind: MemoryKind) -> DMABufError {
+        DMABufError(.notADMABuf, "something else came as a \(kind)")
     }
 
     func admitFence(_ kind: FenceTerms.Kind, _ descriptors: inout DescriptorList) throws(DMABufError) -> Fence {

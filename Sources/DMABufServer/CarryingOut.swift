@@ -62,8 +62,12 @@ extension RegistryServer {
 
     /// Whoever closes memory last waits while the kernel takes it back. Where the vault has it, that is the vault.
     private mutating func letGo(of key: GenerationKey) {
-        var last = vault == nil ? memories.duplicatesOfBig(key) : DescriptorList()
+        let last = (vault == nil ? memories[key]?.duplicatesOfBig : nil) ?? DescriptorList()
         forget(key)
+        closeElsewhere(last)
+    }
+
+    func closeElsewhere(_ last: consuming DescriptorList) {
         while let descriptor = last.takeFirst() { descriptor.closeElsewhere() }
     }
 

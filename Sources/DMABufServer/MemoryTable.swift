@@ -33,6 +33,15 @@ struct MemoryTable {
             for memory in memory { try list.appendDuplicate(of: memory.descriptor) }
             return list
         }
+
+        /// Of memory that takes the kernel long to take back.
+        var duplicatesOfBig: DescriptorList {
+            var list = DescriptorList()
+            for memory in memory where memory.byteCount >= DescriptorList.bigByteCount {
+                try? list.appendDuplicate(of: memory.descriptor)
+            }
+            return list
+        }
     }
 
     private var entries: [GenerationKey: Entry] = [:]
@@ -48,17 +57,6 @@ struct MemoryTable {
     mutating func setBaselines(to baseline: Int) {
         for key in entries.keys { entries[key]?.baseline = baseline }
     }
-
-    /// Of memory that takes the kernel long to take back.
-    func duplicatesOfBig(_ key: GenerationKey) -> DescriptorList {
-        var list = DescriptorList()
-        for memory in entries[key]?.memory ?? [] where memory.byteCount >= Self.bigByteCount {
-            try? list.appendDuplicate(of: memory.descriptor)
-        }
-        return list
-    }
-
-    private static let bigByteCount: UInt64 = 32 << 20
 
     /// The count of fdinfo, compared with our own references. The highest of a buffer's memories counts.
     func count(of key: GenerationKey, by counts: borrowing ReferenceCounts) -> Count {

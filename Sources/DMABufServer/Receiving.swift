@@ -25,13 +25,15 @@ extension RegistryServer {
     }
 
     private mutating func receive(from client: ClientConnection) {
+        var strangers: DescriptorList.Strangers?
         do throws(ReceiveError) {
             guard
                 let received = try client.socket.tryReceive(
-                    into: &incoming, descriptorsAtMost: Self.descriptorLimit)
+                    into: &incoming, descriptorsAtMost: Self.descriptorLimit, strangers: &strangers)
             else { return }
             decode(received, from: client)
         } catch {
+            if let strangers { note(strangers.count, strangers.lost, of: client.identity.user) }
             switch error {
             case .truncatedDescriptors:
                 part(
@@ -96,7 +98,7 @@ extension RegistryServer {
         _ envelope: borrowing Envelope, _ descriptors: inout DescriptorList, _ id: ClientID, _ client: ClientConnection
     ) {
         // What the rules have not taken is closed.
-        defer { arriving = Arriving() }
+        defer { closeArrived() }
         arriving.client = client
         arriving.number = RequestNumber(envelope.serial)
         do throws(DMABufError) {
@@ -113,9 +115,15 @@ extension RegistryServer {
             }
         } catch {
             // Nothing that came with it may be kept, or taken for what comes with another.
-            arriving = Arriving()
+            closeArrived()
             refuse(error, envelope.serial, client)
         }
+    }
+
+    private mutating func closeArrived() {
+        let last = arriving.memory?.duplicatesOfBig ?? DescriptorList()
+        arriving = Arriving()
+        closeElsewhere(last)
     }
 
     /// To the rules.

@@ -170,6 +170,7 @@ extension RegistryServer {
         else { throw lost }
         switch envelope.message {
         case .made(let memories):
+            defer { arriving = Arriving() }
             var entry = try admit(memories, &received.descriptors)
             entry.isOurs = true
             return entry

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
 public import SystemPackage
 
 /// The descriptors of one message: what arrives together travels together, in order. What nobody takes is closed when
@@ -9,6 +10,9 @@ public struct DescriptorList: ~Copyable, Sendable {
     public static let limit = 253
 
     private static let fewCount: Int32 = 20
+
+    /// Memory that takes the kernel long to take back, for whoever closes it last.
+    package static let bigByteCount: UInt64 = 32 << 20
 
     private var few = InlineArray<20, CInt>(repeating: -1)
     private var total: Int32 = 0
@@ -71,13 +75,19 @@ public struct DescriptorList: ~Copyable, Sendable {
         var strangers: [CInt] = []
         for index in taken..<total {
             let number = stored(index)
-            if (try? DescriptorKind(ofNumber: number))?.closesAtOnce == true {
+            if let kind = try? DescriptorKind(ofNumber: number), kind.closesAtOnce, !isBig(number, kind) {
                 closeOwned(number)
             } else {
                 strangers.append(number)
             }
         }
         return (strangers.count, LostClosers(closing: strangers))
+    }
+
+    private func isBig(_ number: CInt, _ kind: DescriptorKind) -> Bool {
+        if kind == .dmaBuf { return lseek(number, 0, Int32(SEEK_END)) >= Int(Self.bigByteCount) }
+        var status = stat()
+        return unsafe fstat(number, &status) == 0 && status.st_size >= Int(Self.bigByteCount)
     }
 
     /// What ``closeIfStrange()`` found.

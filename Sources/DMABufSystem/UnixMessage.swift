@@ -172,9 +172,34 @@ extension UnixSocket {
         try receive(into: &buffer, descriptorsAtMost: limit, flags: CInt(MSG_DONTWAIT))
     }
 
+    /// As above. What came with an incomplete message and is of no known kind is closed with care and told, as
+    /// ``DescriptorList/closeIfStrange()`` does for a whole one.
+    public borrowing func tryReceive(
+        into buffer: inout [UInt8], descriptorsAtMost limit: Int, strangers: inout DescriptorList.Strangers?
+    ) throws(ReceiveError) -> Received? {
+        guard
+            var found = try receiveAsItIs(
+                into: &buffer, descriptorsAtMost: limit, flags: CInt(MSG_DONTWAIT))
+        else { return nil }
+        if let reason = found.incompleteness {
+            strangers = found.received.descriptors.closeIfStrange()
+            throw reason
+        }
+        return found.received
+    }
+
     private borrowing func receive(
         into buffer: inout [UInt8], descriptorsAtMost limit: Int, flags: CInt
     ) throws(ReceiveError) -> Received? {
+        guard let found = try receiveAsItIs(into: &buffer, descriptorsAtMost: limit, flags: flags) else { return nil }
+        if let reason = found.incompleteness { throw reason }
+        return found.received
+    }
+
+    @inline(__always)
+    private borrowing func receiveAsItIs(
+        into buffer: inout [UInt8], descriptorsAtMost limit: Int, flags: CInt
+    ) throws(ReceiveError) -> Found? {
         let number = descriptor.number
         let control = ControlSpace()
         var found: CInt = 0
@@ -207,10 +232,18 @@ extension UnixSocket {
             if error == .resourceTemporarilyUnavailable || error == .interrupted { return nil }
             throw .system(error)
         }
-        if found & CInt(MSG_CTRUNC) != 0 { throw .truncatedDescriptors }
-        if found & CInt(MSG_TRUNC) != 0 { throw .truncatedBytes }
-        if count == 0 { throw .closed }
-        return Received(byteCount: count, descriptors: descriptors)
+        return Found(received: Received(byteCount: count, descriptors: descriptors), flags: found)
+    }
+
+    private struct Found: ~Copyable {
+        var received: Received
+        let flags: CInt
+
+        var incompleteness: ReceiveError? {
+            if flags & CInt(MSG_CTRUNC) != 0 { return .truncatedDescriptors }
+            if flags & CInt(MSG_TRUNC) != 0 { return .truncatedBytes }
+            return received.byteCount == 0 ? .closed : nil
+        }
     }
 }
 

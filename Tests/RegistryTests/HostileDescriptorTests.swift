@@ -261,6 +261,27 @@ struct HostileDescriptorTests {
         #expect(try registry.stop().status == 0)
     }
 
+    @Test("they are counted in messages that do not arrive whole, too", .requires("root"))
+    func strangersInPieces() throws {
+        let registry = try RunningRegistry("--mode", "0666")
+        let odd = try OddDescriptors()
+        guard let epoll = try odd.make("epoll") else { throw Errno.noSuchFileOrDirectory }
+        try odd.end()
+        var bystander = try Puppet(at: registry.socket, user: 65533)
+        // One more than a message may bring: five arrive.
+        var list = DescriptorList()
+        for _ in 0..<6 { try list.appendDuplicate(of: epoll) }
+        for count in stride(from: 5, through: 65, by: 5) {
+            var puppet = try Puppet(at: registry.socket, user: 65533)
+            try puppet.client.send(bytes: [1], list)
+            #expect(puppet.client.end() == .farewell(count < 64 ? .descriptorsLost : .unserved), "\(count)")
+            try puppet.kill()
+        }
+        #expect(bystander.client.end() == .farewell(.unserved))
+        try bystander.kill()
+        #expect(try registry.stop().status == 0)
+    }
+
     @Test("a flood of descriptors that nobody knows holds up nobody")
     func flood() throws {
         let registry = try RunningRegistry()
