@@ -106,7 +106,9 @@ extension RegistryServer {
             Failpoint.reach(.during, .hello)
             registry.impose(policy.conditions(for: identity), on: id)
         } catch {
-            return part(client, .unserved, error.farewell)
+            part(client, .unserved, error.farewell)
+            // What had come to its time by then is no less to be done.
+            return carryOutAll()
         }
         clients.join(client, as: id)
         greetings.remove(of: identity.uid)

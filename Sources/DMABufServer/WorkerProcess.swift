@@ -29,13 +29,13 @@ final class WorkerProcess {
         from source: [DMABuffer], for user: UInt32, until end: Instant
     ) throws(Errno) {
         let pair = try UnixSocket.pair()
+        let bytes = Envelope(serial: 1, .order(order)).encoded()
+        // Before there is a process: where this fails none is left behind.
+        let sent = try pair.first.trySend(bytes.span, with: DescriptorList(lending: source))
+        guard sent == .sent else { throw .noBufferSpace }
         var passed = DescriptorList()
         passed.append(try pair.second.descriptor.duplicate())
         let child = try ChildProcess(command, environment: OwnProcess.environment, descriptors: passed)
-        var descriptors = DescriptorList()
-        for memory in source { descriptors.append(try memory.descriptor.duplicate()) }
-        let bytes = Envelope(serial: 1, .order(order)).encoded()
-        guard try pair.first.trySend(bytes.span, with: descriptors) == .sent else { throw .noBufferSpace }
         self.number = number
         self.purpose = purpose
         self.user = user
