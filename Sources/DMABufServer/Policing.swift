@@ -16,6 +16,9 @@ import Logging
 extension RegistryServer {
     /// What shows no token, where there is no policy, goes to the rules as it came: a request is not copied for nothing.
     mutating func decide(_ request: Request, _ id: ClientID, _ client: ClientConnection) {
+        if case .beginMove(_, _, let terms) = request, terms.copier == .server {
+            guard placement(terms.placement, for: client, arriving.number.rawValue) != nil else { return }
+        }
         guard request.showsToken || policy.lineCount > 0 else { return pass(request, id) }
         let known = request.mappingTokens { tokens.hash($0) }
         do throws(Refusal) { pass(try permit(known, id, client), id) } catch {
@@ -41,12 +44,22 @@ extension RegistryServer {
         say(.answer(.refused(refusal)), serial, to: client)
     }
 
-    /// With which exporter a buffer is made: as the policy says; else as it is asked for, by the registry's own user and
-    /// root, or by everyone where it was started so. nil for others.
-    func exporter(for allocation: Allocation, _ client: ClientConnection) throws(Refusal) -> Policy.Placement? {
-        if let placement = try policy.placement(allocation.exporter, for: client.known) { return placement }
-        let isServed = configuration.allocatesForAll || [0, OwnProcess.userID].contains(client.identity.user)
-        return isServed ? Policy.Placement(exporter: allocation.exporter) : nil
+    /// With which exporter the registry makes memory, for a buffer or for a copy: as the policy says; else as it is asked for,
+    /// by the registry's own user and root, or by everyone where it was started so. nil for others, who have been told.
+    mutating func placement(_ name: String?, for client: ClientConnection, _ serial: UInt64) -> Policy.Placement? {
+        // What a worker opens is a node of the kernel's folders, and no file of the client's choice.
+        if let name, name.contains("/") {
+            let error = DMABufError(.invalid, "an exporter is named without a path: dumb:card0")
+            refuse(error, serial, client)
+            return nil
+        }
+        do throws(Refusal) {
+            if let placement = try policy.placement(name, for: client.known) { return placement }
+            let isServed = configuration.allocatesForAll || [0, OwnProcess.userID].contains(client.identity.user)
+            if isServed { return Policy.Placement(exporter: name) }
+            refuse(DMABufError(.refused, "this registry makes buffers for its own user only"), serial, client)
+        } catch { ruleOut(error, serial, client) }
+        return nil
     }
 
     /// SIGHUP.

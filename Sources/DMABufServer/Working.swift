@@ -73,14 +73,8 @@ struct WorkerTable {
 
 extension RegistryServer {
     mutating func allocate(_ allocation: Allocation, _ id: ClientID, _ client: ClientConnection, _ serial: UInt64) {
+        guard let placement = placement(allocation.exporter, for: client, serial) else { return }
         do throws(DMABufError) {
-            let placement: Policy.Placement?
-            do throws(Refusal) { placement = try exporter(for: allocation, client) } catch {
-                return ruleOut(error, serial, client)
-            }
-            guard let placement else {
-                throw DMABufError(.refused, "this registry makes buffers for its own user only")
-            }
             guard allocation.request.isPossible else { throw DMABufError(.invalid, "no such buffer can be made") }
             do throws(Refusal) {
                 try registry.checkRoom(for: allocation.request.linearDescription().byteCount, by: id)

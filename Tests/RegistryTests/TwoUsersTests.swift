@@ -159,6 +159,26 @@ struct TwoUsersTests {
         #expect(try registry.stop().status == 0)
     }
 
+    @Test("a copy that the registry makes is memory that it makes: for its own user, and of nodes, not of files")
+    func copies() throws {
+        let registry = try RunningRegistry("--mode", "0666")
+        var other = try Puppet(at: registry.socket, user: Self.second)
+        var own = try HandClient(at: registry.socket)
+        func order(_ client: inout HandClient, _ exporter: String) throws -> Message {
+            let id = try client.register(kept: .owner)
+            let terms = MoveTerms(within: .seconds(5), copier: .server, placement: exporter)
+            return try client.ask(.request(.beginMove(id, .first, terms)))
+        }
+        guard case .refused = try order(&other.client, "memfd"), case .answer(.moveBegun) = try order(&own, "memfd")
+        else { throw Errno.badMessage }
+        guard case .refused = try order(&own, "dumb:/dev/null"),
+            case .refused = try own.ask(
+                .allocate(Allocation(.bytes(4096), exporter: "vgem:../null", kept: .owner, name: nil)))
+        else { throw Errno.badMessage }
+        try other.kill()
+        #expect(try registry.stop().status == 0)
+    }
+
     @Test("one user's greed leaves the others their share")
     func quotas() throws {
         let registry = try RunningRegistry(openFiles: 1024, "--mode", "0666")
