@@ -282,6 +282,8 @@ struct ConditionTests {
             #expect(story.registry.owner(concerning: request, from: stranger) == nil)
         }
         #expect(story.registry.owner(concerning: .pin(attachment), from: friend) == 1000)
+        let renewal = Request.renewFence(attachment, timeline: 1, within: .seconds(1))
+        #expect(story.registry.owner(concerning: renewal, from: friend) == 1000)
         #expect(story.registry.owner(concerning: .pin(attachment), from: owner) == nil)
         let token = TokenID(high: 0, low: 1)
         story.ask(owner, .makeToken(token, buffer, TokenTerms(.attachRead)))

@@ -47,7 +47,7 @@ extension Registry {
         case .beginMove(let id, _, let terms): return owner(of: id, terms.token, asker)
         case .revoke(let id, let terms): return owner(of: id, terms.token, asker)
         case .makeToken(_, let id, let terms): return owner(of: id, terms.parent, asker)
-        case .pin(let id), .renew(let id, _), .reserve(let id, _), .addFence(let id, _, _):
+        case .pin(let id), .renew(let id, _), .reserve(let id, _), .addFence(let id, _, _), .renewFence(let id, _, _):
             return (try? findAttachment(id, asker)).map { users[buffers[attachments[$0].buffer].user].uid }
         case .restore(let id):
             guard let attachment = attachmentSlots[id] else { return nil }
