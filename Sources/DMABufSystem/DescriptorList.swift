@@ -87,7 +87,9 @@ public struct DescriptorList: ~Copyable, Sendable {
     private func isBig(_ number: CInt, _ kind: DescriptorKind) -> Bool {
         if kind == .dmaBuf { return lseek(number, 0, Int32(SEEK_END)) >= Int(Self.bigByteCount) }
         var status = stat()
-        return unsafe fstat(number, &status) == 0 && status.st_size >= Int(Self.bigByteCount)
+        guard unsafe fstat(number, &status) == 0 else { return false }
+        // There may be pages behind the end.
+        return max(status.st_size, status.st_blocks * 512) >= Int(Self.bigByteCount)
     }
 
     /// What ``closeIfStrange()`` found.
