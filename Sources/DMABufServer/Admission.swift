@@ -33,22 +33,21 @@ extension RegistryServer {
         return .commitMove(next.buffer, next.generation, entry.backing, fence: next.fence)
     }
 
-    /// What has come stays in `descriptors`, or in what arrives, until it is known to be good: whichever it is in is closed with
-    /// care.
+    /// Of descriptors that have been looked at. What has come stays among them, or in what arrives, until it is known to be
+    /// good: whichever it is in is closed with care.
     mutating func admit(
         _ memories: Memories, _ descriptors: inout DescriptorList
     ) throws(DMABufError) -> MemoryTable.Entry {
         var entry = MemoryTable.Entry(memory: [], memories: memories, baseline: 1)
         for _ in memories.description.sizes {
-            let found = descriptors.identificationOfFirst
-            try checkKind(of: found, memories.kind)
-            guard let descriptor = descriptors.takeFirst() else {
+            guard let found = descriptors.identificationOfFirst else {
                 throw DMABufError(.notADMABuf, "a descriptor is missing")
             }
+            try checkKind(of: found, memories.kind)
+            let descriptor = descriptors.takeFirst()!
             entry.memory.append(try DMABuffer(adopting: descriptor, identifiedAs: found))
             arriving.memory = entry
         }
-        guard entry.memory.allSatisfy({ $0.kind == memories.kind.kind }) else { throw Self.mistaken(memories.kind) }
         guard entry.memory.allSatisfy(\.isWritable) else {
             throw DMABufError(.notADMABuf, "a \(memories.kind.kind.rawValue) that can only be read is not shared")
         }
@@ -56,17 +55,12 @@ extension RegistryServer {
         return entry
     }
 
-    private func checkKind(of found: Identification?, _ kind: MemoryKind) throws(DMABufError) {
-        guard let found else { return }
+    private func checkKind(of found: Identification, _ kind: MemoryKind) throws(DMABufError) {
         switch (found.kind, kind) {
         case (.dmaBuf, .dmaBuf): break
         case (.memfd, .memfd): try DMABuffer.checkSeals(found.seals)
-        default: throw Self.mistaken(kind)
+        default: throw DMABufError(.notADMABuf, "something else came as a \(kind)")
         }
-    }
-
-    private static func mistaken(_ kind: MemoryKind) -> DMABufError {
-        DMABufError(.notADMABuf, "something else came as a \(kind)")
     }
 
     func admitFence(_ kind: FenceTerms.Kind, _ descriptors: inout DescriptorList) throws(DMABufError) -> Fence {

@@ -160,7 +160,8 @@ extension RegistryServer {
         guard var received = try? worker.socket.tryReceive(into: &incoming),
             let envelope = try? Envelope(
                 decoding: incoming.span.extracting(first: received.byteCount),
-                descriptorCount: received.descriptors.count)
+                descriptorCount: received.descriptors.count),
+            received.descriptors.closeIfStrange() == nil
         else { throw lost }
         switch envelope.message {
         case .made(let memories):
