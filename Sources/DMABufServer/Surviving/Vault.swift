@@ -257,7 +257,7 @@ extension Vault {
     private static func ask(_ message: VaultMessage, at path: String, until deadline: Deadline) throws(Errno) {
         let socket = try UnixSocket.connect(to: path, until: deadline)
         guard try [0, OwnProcess.userID].contains(socket.peer.user) else { throw .notPermitted }
-        try socket.send(message.encoded, with: DescriptorList(), until: deadline)
+        try socket.send(message.encoded.span, until: deadline)
         var incoming = [UInt8](repeating: 0, count: VaultMessage.byteCount)
         do throws(ReceiveError) { _ = try socket.receive(into: &incoming, until: deadline) } catch {
             if case .system(.timedOut) = error { throw .timedOut }

@@ -54,7 +54,7 @@ struct DemoChannel: ~Copyable {
 
     func send(_ text: String) throws(DMABufError) {
         do throws(Errno) {
-            try socket.send(Array(text.utf8), with: DescriptorList(), until: .after(Self.patience))
+            try socket.send(Array(text.utf8).span, until: .after(Self.patience))
         } catch { throw .system("talk to the other side of the demo", error) }
     }
 
