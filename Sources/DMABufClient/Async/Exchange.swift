@@ -103,7 +103,7 @@ final class Exchange: Sendable {
     func tell(_ request: Request) {
         guard state.withLock({ $0.end }) == nil else { return }
         let bytes = Envelope(serial: nextSerial(), .request(request)).encoded()
-        try? state.withLock { $0.link }.socket.send(bytes, with: DescriptorList(), until: .after(.milliseconds(100)))
+        try? state.withLock { $0.link }.socket.send(bytes.span, until: .after(.milliseconds(100)))
     }
 
     private func nextSerial() -> UInt64 {
@@ -125,7 +125,7 @@ final class Exchange: Sendable {
         // A cancellation that came before the request was noted has found nothing.
         if Task.isCancelled {
             giveUp(serial)
-            return state.withLock { $0.givenUp[serial] = nil }
+            return expectNoAnswer(to: serial)
         }
         do throws(Errno) {
             // The answer wakes the reader; a socket that is full is a registry that does not read, which is waited for briefly.
@@ -134,6 +134,7 @@ final class Exchange: Sendable {
             hasSent(serial, over: link)
             if isFirst { try attention.signal() }
         } catch {
+            expectNoAnswer(to: serial)
             switch error {
             case .timedOut: resume(serial, .failure(.connection(.deadline)))
             // The thread sees the end, too, why it is, and whether another registry comes.
@@ -151,6 +152,9 @@ final class Exchange: Sendable {
         }
         if isLost { resume(serial, .failure(.restarted)) }
     }
+
+    /// It was not sent, and may have been given up meanwhile.
+    private func expectNoAnswer(to serial: UInt64) { state.withLock { $0.givenUp[serial] = nil } }
 
     private func resumeUnsent(_ serial: UInt64) {
         let waiting = state.withLock { $0.waiting.removeValue(forKey: serial) }
