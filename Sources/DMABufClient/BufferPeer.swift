@@ -44,14 +44,11 @@ public struct BufferPeer: ~Copyable, Sendable {
         guard fences.count <= Wire.fenceLimit else {
             throw DMABufError(.invalid, "\(fences.count) fences with one buffer; at most \(Wire.fenceLimit)")
         }
-        // Both outlive the call.
-        var descriptors = DescriptorList(lending: buffer.memory)
-        for promise in fences { descriptors.lend(promise.fence.descriptor) }
         let offer = Offer(
             description: buffer.description, backing: buffer.kind == .dmaBuf ? .dmaBuf : .memfd, access: access,
             name: name, checksum: checksum, fences: fences.map(\.onTheWire))
         let answer = try speaking("offer a buffer") { () throws(ConnectionError) in
-            let serial = try connection.send(offer, with: descriptors, until: deadline)
+            let serial = try send(offer, buffer.memory, fences, until: deadline)
             let incoming = try nextAnswer(until: deadline)
             guard incoming.envelope.serial == serial else {
                 throw connection.end(.unexpected, .unexpected("an answer to something else"))
@@ -66,6 +63,18 @@ public struct BufferPeer: ~Copyable, Sendable {
             _ = connection.end(.unexpected, .unexpected("an answer of another kind"))
             throw DMABufError(.failed, "the peer answered an offer with something else")
         }
+    }
+
+    /// The descriptors outlive the call. Most offers have one, and need no list.
+    private mutating func send(
+        _ offer: Offer, _ memory: [DMABuffer], _ fences: [PromisedFence], until deadline: Deadline
+    ) throws(ConnectionError) -> UInt64 {
+        if memory.count == 1, fences.isEmpty {
+            return try connection.send(offer, with: memory[0].descriptor, until: deadline)
+        }
+        var descriptors = DescriptorList(lending: memory)
+        for promise in fences { descriptors.lend(promise.fence.descriptor) }
+        return try connection.send(offer, with: descriptors, until: deadline)
     }
 
     /// An answer that comes too late would be taken for that to the next request, so the connection ends with the wait.
@@ -86,24 +95,18 @@ public struct BufferPeer: ~Copyable, Sendable {
     public mutating func nextOffer(
         until deadline: Deadline, unless refuse: (ReceivedOffer) -> DMABufError? = { _ in nil }
     ) throws(DMABufError) -> ReceivedOffer {
-        let incoming = try speaking("receive a buffer") { () throws(ConnectionError) in
-            try connection.receive(until: deadline)
-        }
-        let serial = incoming.envelope.serial
-        var descriptors = incoming.descriptors
-        guard case .offer(let offer) = incoming.envelope.message else {
-            _ = connection.end(.unexpected, .unexpected("a message that is no offer"))
-            throw DMABufError(.failed, "the peer sent something that is no offer")
+        var incoming = try speaking("receive a buffer") { () throws(ConnectionError) in
+            try connection.receiveOffer(until: deadline)
         }
         let received: ReceivedOffer
         do throws(ReceivedOffer.Problem) {
-            received = try ReceivedOffer(offer, &descriptors)
+            received = try ReceivedOffer(&incoming)
             if let error = refuse(received) { throw .init(error, .unwanted) }
         } catch {
-            try answer(serial, .refused(error.refusal), until: deadline)
+            try answer(incoming.envelope.serial, .refused(error.refusal), until: deadline)
             throw error.error
         }
-        try answer(serial, .accepted, until: deadline)
+        try answer(incoming.envelope.serial, .accepted, until: deadline)
         return received
     }
 

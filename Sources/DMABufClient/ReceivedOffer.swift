@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import DMABuf
+import DMABufConnection
 public import DMABufModel
 public import DMABufSystem
 import DMABufWire
@@ -51,28 +52,38 @@ public struct ReceivedOffer: Sendable {
 
 extension ReceivedOffer {
     /// Takes the descriptors of an offer; whatever is not kept is closed by the list.
-    init(_ offer: Offer, _ descriptors: inout DescriptorList) throws(Problem) {
+    init(_ incoming: inout IncomingOffer) throws(Problem) {
         do throws(DMABufError) {
-            let memory = try offer.takeMemory(&descriptors)
-            let fences = try offer.fences.isEmpty ? [] : ReceivedFence.take(offer.fences, &descriptors)
+            let memory = try incoming.takeMemory()
+            let fences = try incoming.takeFences()
+            let buffer = try DescribedBuffer(incoming.envelope.offer.description, memory: memory)
             self.init(
-                buffer: try DescribedBuffer(offer.description, memory: memory), access: offer.access, name: offer.name,
-                checksum: offer.checksum, fences: fences)
+                buffer: buffer, access: incoming.envelope.offer.access, name: incoming.envelope.offer.name,
+                checksum: incoming.envelope.offer.checksum, fences: fences)
         } catch {
             throw Problem(error, error.refusalReason)
         }
     }
 }
 
-extension Offer {
+extension IncomingOffer {
     /// Most have one memory, for which no list has to grow.
-    fileprivate func takeMemory(_ descriptors: inout DescriptorList) throws(DMABufError) -> [DMABuffer] {
-        if description.sizes.count == 1 { return [try takeOne(&descriptors)] }
-        return try description.sizes.map { (_) throws(DMABufError) in try takeOne(&descriptors) }
+    fileprivate mutating func takeMemory() throws(DMABufError) -> [DMABuffer] {
+        let count = envelope.offer.description.sizes.count
+        let (backing, access) = (envelope.offer.backing, envelope.offer.access)
+        if count == 1 { return [try descriptors.takeMemory(backing, for: access)] }
+        return try (0..<count).map { (_) throws(DMABufError) in try descriptors.takeMemory(backing, for: access) }
     }
 
-    private func takeOne(_ descriptors: inout DescriptorList) throws(DMABufError) -> DMABuffer {
-        let buffer = try DMABuffer(adopting: descriptors.takeFirst()!)
+    fileprivate mutating func takeFences() throws(DMABufError) -> [ReceivedOffer.ReceivedFence] {
+        if envelope.offer.fences.isEmpty { return [] }
+        return try ReceivedOffer.ReceivedFence.take(envelope.offer.fences, &descriptors)
+    }
+}
+
+extension DescriptorList {
+    fileprivate mutating func takeMemory(_ backing: MemoryKind, for access: Access) throws(DMABufError) -> DMABuffer {
+        let buffer = try DMABuffer(adopting: takeFirst()!)
         guard buffer.kind == backing.kind else {
             throw DMABufError(.notADMABuf, "a \(buffer.kind.rawValue) was offered as a \(backing)")
         }

@@ -59,8 +59,20 @@ public struct Connection: ~Copyable, Sendable {
         _ offer: Offer, with descriptors: borrowing DescriptorList, until deadline: Deadline
     ) throws(ConnectionError) -> UInt64 {
         let serial = takeSerial()
-        precondition(descriptors.count == offer.descriptorCount, "descriptors do not match the offer")
-        try sendEncoded(offer.encode(serial, into: &outgoing), with: descriptors, until: deadline)
+        let count = offer.encode(serial, passing: descriptors.count, into: &outgoing)
+        try sendEncoded(count, with: descriptors, until: deadline)
+        return serial
+    }
+
+    /// As above, an offer of one memory without a fence; the descriptor stays the caller's.
+    public mutating func send(
+        _ offer: Offer, with memory: borrowing Descriptor, until deadline: Deadline
+    ) throws(ConnectionError) -> UInt64 {
+        let serial = takeSerial()
+        let count = offer.encode(serial, passing: 1, into: &outgoing)
+        do throws(Errno) {
+            try socket.send(outgoing.span.extracting(first: count), with: memory, until: deadline)
+        } catch { throw whyNotSent(error, until: deadline) }
         return serial
     }
 
@@ -86,8 +98,7 @@ public struct Connection: ~Copyable, Sendable {
     private mutating func send(
         _ message: Message, numbered serial: UInt64, until deadline: Deadline
     ) throws(ConnectionError) {
-        precondition(message.descriptorCount == 0, "descriptors do not match the message")
-        let count = message.encode(serial, into: &outgoing)
+        let count = message.encode(serial, passing: 0, into: &outgoing)
         do throws(Errno) {
             try socket.send(outgoing.span.extracting(first: count), until: deadline)
         } catch { throw whyNotSent(error, until: deadline) }
@@ -97,8 +108,8 @@ public struct Connection: ~Copyable, Sendable {
         _ message: Message, numbered serial: UInt64, with descriptors: borrowing DescriptorList,
         until deadline: Deadline
     ) throws(ConnectionError) {
-        precondition(descriptors.count == message.descriptorCount, "descriptors do not match the message")
-        try sendEncoded(message.encode(serial, into: &outgoing), with: descriptors, until: deadline)
+        let count = message.encode(serial, passing: descriptors.count, into: &outgoing)
+        try sendEncoded(count, with: descriptors, until: deadline)
     }
 
     /// The first `count` bytes of what was encoded.
@@ -121,9 +132,32 @@ public struct Connection: ~Copyable, Sendable {
 
     /// The next message. Everything about it is checked before it is returned; a farewell is thrown.
     public mutating func receive(until deadline: Deadline) throws(ConnectionError) -> Incoming {
-        let received: Received
+        let received = try receiveDatagram(until: deadline)
+        let envelope = try decode(received)
+        if case .farewell(let farewell) = envelope.message { throw .farewell(farewell) }
+        return Incoming(envelope: envelope, descriptors: received.descriptors)
+    }
+
+    /// As above, from a peer that has nothing to say but offers: another message ends the connection.
+    public mutating func receiveOffer(until deadline: Deadline) throws(ConnectionError) -> IncomingOffer {
+        let received = try receiveDatagram(until: deadline)
+        let envelope: OfferEnvelope?
+        do throws(WireError) {
+            envelope = try OfferEnvelope(
+                decoding: incoming.span.extracting(first: received.byteCount),
+                descriptorCount: received.descriptors.count)
+        } catch { throw end(error) }
+        guard let envelope else {
+            if case .farewell(let farewell) = try decode(received).message { throw .farewell(farewell) }
+            throw end(.unexpected, .unexpected("a message that is no offer"))
+        }
+        return IncomingOffer(envelope: envelope, descriptors: received.descriptors)
+    }
+
+    /// Its bytes are in `incoming`.
+    private mutating func receiveDatagram(until deadline: Deadline) throws(ConnectionError) -> Received {
         do throws(ReceiveError) {
-            received = try socket.receive(
+            return try socket.receive(
                 into: &incoming, descriptorsAtMost: Wire.descriptorLimit, until: deadline, &patience)
         } catch {
             switch error {
@@ -137,17 +171,19 @@ public struct Connection: ~Copyable, Sendable {
                 throw end(.malformed, .wire(.tooLong(limit: Wire.messageLimit, has: Wire.messageLimit + 1)))
             }
         }
-        let envelope: Envelope
+    }
+
+    private mutating func decode(_ received: borrowing Received) throws(ConnectionError) -> Envelope {
         do throws(WireError) {
-            envelope = try Envelope(
+            return try Envelope(
                 decoding: incoming.span.extracting(first: received.byteCount),
                 descriptorCount: received.descriptors.count)
-        } catch {
-            if case .version = error { throw end(.version, .wire(error)) }
-            throw end(.malformed, .wire(error))
-        }
-        if case .farewell(let farewell) = envelope.message { throw .farewell(farewell) }
-        return Incoming(envelope: envelope, descriptors: received.descriptors)
+        } catch { throw end(error) }
+    }
+
+    private mutating func end(_ error: WireError) -> ConnectionError {
+        if case .version = error { return end(.version, .wire(error)) }
+        return end(.malformed, .wire(error))
     }
 
     /// Ends the connection for `reason` and returns the error to throw.
@@ -211,5 +247,12 @@ public struct Connection: ~Copyable, Sendable {
 @frozen
 public struct Incoming: ~Copyable, Sendable {
     public let envelope: Envelope
+    public var descriptors: DescriptorList
+}
+
+/// An offer with the descriptors that came with it: as many as it says.
+@frozen
+public struct IncomingOffer: ~Copyable, Sendable {
+    public let envelope: OfferEnvelope
     public var descriptors: DescriptorList
 }

@@ -7,27 +7,63 @@ extension Envelope {
     ///
     /// `descriptorCount` is how many descriptors really came with it.
     public init(decoding bytes: Span<UInt8>, descriptorCount: Int) throws(WireError) {
-        guard bytes.count <= Wire.messageLimit else { throw .tooLong(limit: Wire.messageLimit, has: bytes.count) }
         var reader = ByteReader(bytes)
-        let opcode = try reader.read(UInt16.self)
-        let statedDescriptors = Int(try reader.read(UInt16.self))
-        let statedSize = Int(try reader.read(UInt32.self))
-        let serial = try reader.read(UInt64.self)
-        guard statedSize == bytes.count else { throw .sizeMismatch(stated: statedSize, has: bytes.count) }
-        guard let opcode = Opcode(rawValue: opcode) else { throw .unknownOpcode(opcode) }
+        let header = try reader.readHeader()
+        guard let opcode = Opcode(rawValue: header.opcode) else { throw .unknownOpcode(header.opcode) }
         let message = try Message(opcode, from: &reader)
         try reader.finish()
-        guard statedDescriptors == message.descriptorCount else {
-            throw .descriptorCount(stated: statedDescriptors, expected: message.descriptorCount)
-        }
-        guard statedDescriptors == descriptorCount else {
-            throw .descriptorsMissing(stated: statedDescriptors, received: descriptorCount)
-        }
+        try header.check(descriptorsExpected: message.descriptorCount, received: descriptorCount)
         // Nobody answers a notice, so it has no number.
-        if opcode.isNotice, serial != 0 { throw .reservedBits(field: "serial of a notice") }
+        if opcode.isNotice, header.serial != 0 { throw .reservedBits(field: "serial of a notice") }
         // Only now: a value that is made and then thrown away is a value that is copied.
-        self.serial = serial
+        self.serial = header.serial
         self.message = message
+    }
+}
+
+extension OfferEnvelope {
+    /// As ``Envelope/init(decoding:descriptorCount:)``; nil for a datagram that begins as another message.
+    public init?(decoding bytes: Span<UInt8>, descriptorCount: Int) throws(WireError) {
+        var reader = ByteReader(bytes)
+        let header = try reader.readHeader()
+        guard header.opcode == Opcode.offer.rawValue else { return nil }
+        let offer = try Offer(from: &reader)
+        try reader.finish()
+        try header.check(descriptorsExpected: offer.descriptorCount, received: descriptorCount)
+        self.serial = header.serial
+        self.offer = offer
+    }
+}
+
+/// What all messages begin with.
+private struct Header {
+    let opcode: UInt16
+    let descriptorCount: Int
+    let serial: UInt64
+
+    @inline(__always)
+    func check(descriptorsExpected expected: Int, received: Int) throws(WireError) {
+        guard descriptorCount == expected else {
+            throw .descriptorCount(stated: descriptorCount, expected: expected)
+        }
+        guard descriptorCount == received else {
+            throw .descriptorsMissing(stated: descriptorCount, received: received)
+        }
+    }
+}
+
+extension ByteReader {
+    /// Of a reader of the whole datagram, whose size the header has.
+    @inline(__always)
+    fileprivate mutating func readHeader() throws(WireError) -> Header {
+        let has = remaining
+        guard has <= Wire.messageLimit else { throw .tooLong(limit: Wire.messageLimit, has: has) }
+        let opcode = try read(UInt16.self)
+        let descriptorCount = Int(try read(UInt16.self))
+        let stated = Int(try read(UInt32.self))
+        let serial = try read(UInt64.self)
+        guard stated == has else { throw .sizeMismatch(stated: stated, has: has) }
+        return Header(opcode: opcode, descriptorCount: descriptorCount, serial: serial)
     }
 }
 

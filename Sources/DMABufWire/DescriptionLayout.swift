@@ -56,6 +56,29 @@ extension BufferDescription {
     }
 }
 
+/// What is written of an image before its planes; zero for plain bytes.
+struct ImageFields {
+    var content: UInt8 = 1
+    var planeCount: UInt8 = 0
+    var width: UInt32 = 0
+    var height: UInt32 = 0
+    var fourcc: UInt32 = 0
+    var modifier: UInt64 = 0
+}
+
+extension BufferDescription {
+    var imageFields: ImageFields {
+        guard case .image(let image) = content else { return ImageFields() }
+        return ImageFields(
+            content: 2, planeCount: UInt8(image.planes.count), width: image.width, height: image.height,
+            fourcc: image.fourcc, modifier: image.modifier.rawValue)
+    }
+
+    func writePlanes(to writer: inout ByteWriter) {
+        if case .image(let image) = content { writer.write(image.planes) }
+    }
+}
+
 extension ByteReader {
     mutating func readIsImage() throws(WireError) -> Bool {
         let content = try read(UInt8.self)

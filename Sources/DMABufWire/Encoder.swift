@@ -18,11 +18,15 @@ extension Message {
     ///
     /// Traps on a message that no decoder would take, such as a name that is too long: callers check those first.
     public func encode(_ serial: UInt64, into room: inout [UInt8]) -> Int {
+        encode(serial, passing: descriptorCount, into: &room)
+    }
+
+    /// As above, for whoever has its descriptors; traps if it says another number of them.
+    public func encode(_ serial: UInt64, passing count: Int, into room: inout [UInt8]) -> Int {
+        precondition(count == descriptorCount, "\(count) descriptors do not match the message")
         let opcode = opcode
         precondition(!opcode.isNotice || serial == 0, "a notice with a number")
-        precondition(room.count == Wire.messageLimit, "room for \(room.count) bytes")
-        var writer = ByteWriter(room.mutableSpan)
-        writer.write(opcode, descriptorCount, serial)
+        var writer = ByteWriter(message: opcode, count, serial, to: room.mutableSpan)
         write(to: &writer)
         return writer.finish()
     }
@@ -53,11 +57,10 @@ extension Message {
 }
 
 extension Offer {
-    /// As ``Message/encode(_:into:)`` writes ``Message/offer(_:)``; it is large, and need not become a message for that.
-    public func encode(_ serial: UInt64, into room: inout [UInt8]) -> Int {
-        precondition(room.count == Wire.messageLimit, "room for \(room.count) bytes")
-        var writer = ByteWriter(room.mutableSpan)
-        writer.write(.offer, descriptorCount, serial)
+    /// As ``Message/encode(_:passing:into:)`` writes ``Message/offer(_:)``; it is large, and need not become a message for that.
+    public func encode(_ serial: UInt64, passing count: Int, into room: inout [UInt8]) -> Int {
+        precondition(count == descriptorCount, "\(count) descriptors do not match the offer")
+        var writer = ByteWriter(message: .offer, count, serial, to: room.mutableSpan)
         write(to: &writer)
         return writer.finish()
     }
@@ -65,10 +68,15 @@ extension Offer {
     public var descriptorCount: Int { description.sizes.count + fences.count }
 }
 
-/// What all messages begin with.
 extension ByteWriter {
+    /// Begins with what all messages begin with.
     @inline(__always)
-    fileprivate mutating func write(_ opcode: Opcode, _ descriptorCount: Int, _ serial: UInt64) {
+    @_lifetime(copy room)
+    fileprivate init(
+        message opcode: Opcode, _ descriptorCount: Int, _ serial: UInt64, to room: consuming MutableSpan<UInt8>
+    ) {
+        precondition(room.count == Wire.messageLimit, "room for \(room.count) bytes")
+        self.init(room)
         write(opcode.rawValue)
         write(UInt16(descriptorCount))
         write(UInt32(0))  // size, at the end

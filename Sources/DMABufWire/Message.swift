@@ -63,3 +63,9 @@ public struct Envelope: Equatable, Sendable {
         self.message = message
     }
 }
+
+/// An offer with its number. An offer is large, and whoever expects one need not make a message of it.
+public struct OfferEnvelope: Equatable, Sendable {
+    public var serial: UInt64
+    public var offer: Offer
+}

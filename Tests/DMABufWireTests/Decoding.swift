@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DMABufWire
+import Testing
 
-/// Decodes; the type of the error says that nothing else can come out of it.
+/// Decodes; the type of the error says that nothing else can come out of it. Who expects an offer has to find the same.
 func decoding(_ bytes: [UInt8], descriptors count: Int) -> Result<Envelope, WireError> {
-    do throws(WireError) {
-        return .success(try Envelope(decoding: bytes.span, descriptorCount: count))
-    } catch {
-        return .failure(error)
+    let found = Result { () throws(WireError) in try Envelope(decoding: bytes.span, descriptorCount: count) }
+    let offered = Result { () throws(WireError) in try OfferEnvelope(decoding: bytes.span, descriptorCount: count) }
+    switch offered {
+    case .success(let offered?):
+        #expect(found == .success(Envelope(serial: offered.serial, .offer(offered.offer))))
+    case .success(nil):
+        if case .success(let envelope) = found { #expect(envelope.message.opcode != .offer) }
+    case .failure(let error):
+        #expect(found == .failure(error))
     }
+    return found
 }
 
 extension WireError {

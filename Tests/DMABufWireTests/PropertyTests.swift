@@ -24,6 +24,20 @@ struct PropertyTests {
         }
     }
 
+    @Test("an offer that is no message is written as one", arguments: seeds)
+    func offers(seed: UInt64) throws {
+        var random = SplitMix64(seed: seed)
+        var (room, offers) = (Wire.roomForMessage, 0)
+        for _ in 0..<5000 {
+            let envelope = random.envelope()
+            guard case .offer(let offer) = envelope.message else { continue }
+            let count = offer.encode(envelope.serial, passing: offer.descriptorCount, into: &room)
+            try #require(Array(room[..<count]) == envelope.encoded(), "seed \(seed): \(envelope)")
+            offers += 1
+        }
+        #expect(offers > 10)
+    }
+
     @Test("the random messages have every opcode")
     func everyOpcode() {
         var random = SplitMix64(seed: 1)

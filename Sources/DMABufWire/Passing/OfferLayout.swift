@@ -34,27 +34,27 @@ extension Offer: WireValue {
     }
 
     func write(to writer: inout ByteWriter) {
-        let image = description.image
         description.checkForm()
         precondition(access.isValid, "an offer for no access")
         precondition(name.utf8.count <= Wire.nameLimit, "a name of \(name.utf8.count) bytes")
         precondition(fences.count <= Wire.fenceLimit, "\(fences.count) fences")
-        writer.write(UInt8(image == nil ? 1 : 2))
+        let image = description.imageFields
+        writer.write(image.content)
         writer.write(backing.rawValue)
         writer.write(access.rawValue)
         writer.write(UInt8(checksum == nil ? 0 : 1))
         writer.write(UInt8(description.sizes.count))
-        writer.write(UInt8(image?.planes.count ?? 0))
+        writer.write(image.planeCount)
         writer.write(UInt8(fences.count))
         writer.write(UInt8(name.utf8.count))
-        writer.write(image?.width ?? 0)
-        writer.write(image?.height ?? 0)
-        writer.write(image?.fourcc ?? 0)
+        writer.write(image.width)
+        writer.write(image.height)
+        writer.write(image.fourcc)
         writer.writeReserved(4)
-        writer.write(image?.modifier.rawValue ?? 0)
+        writer.write(image.modifier)
         writer.write(checksum?.value ?? 0)
         for size in description.sizes { writer.write(size) }
-        writer.write(image?.planes ?? [])
+        description.writePlanes(to: &writer)
         writer.write(fences)
         writer.write(text: name)
     }

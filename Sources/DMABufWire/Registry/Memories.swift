@@ -30,17 +30,17 @@ extension Memories: WireValue {
 
     func write(to writer: inout ByteWriter) {
         description.checkForm()
-        let image = description.image
-        writer.write(UInt8(image == nil ? 1 : 2))
+        let image = description.imageFields
+        writer.write(image.content)
         writer.write(kind.rawValue)
         writer.write(UInt8(description.sizes.count))
-        writer.write(UInt8(image?.planes.count ?? 0))
-        writer.write(image?.width ?? 0)
-        writer.write(image?.height ?? 0)
-        writer.write(image?.fourcc ?? 0)
-        writer.write(image?.modifier.rawValue ?? 0)
+        writer.write(image.planeCount)
+        writer.write(image.width)
+        writer.write(image.height)
+        writer.write(image.fourcc)
+        writer.write(image.modifier)
         for size in description.sizes { writer.write(size) }
-        writer.write(image?.planes ?? [])
+        description.writePlanes(to: &writer)
     }
 }
 
