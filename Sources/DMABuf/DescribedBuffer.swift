@@ -21,6 +21,12 @@ public struct DescribedBuffer: Sendable {
         self.memory = memory
     }
 
+    /// Of memory that was just made as the description has it: there is nothing to find out.
+    init(_ description: BufferDescription, ownMemfd memory: DMABuffer) {
+        self.description = description
+        self.memory = [memory]
+    }
+
     /// The fences that `access` has to wait for in all of its memory, and `fence`, as one; a snapshot. nil if there is none: for
     /// a stand-in, and where the kernel (before 6.0) cannot tell.
     package func fence(waitingBefore access: Access, and fence: Fence? = nil) throws(DMABufError) -> Fence? {

@@ -17,16 +17,16 @@ struct PassingEnd: ~Copyable {
 
     /// Inherited is one end of a pair of sockets as number 3.
     init() throws {
-        peer = try BufferPeer(UnixSocket(adopting: .inherited(3)), until: Self.limit)
+        peer = try BufferPeer(UnixSocket(adopting: .inherited(3)), until: .after(Self.limit))
     }
 
     /// Share to first byte: memory is made and offered.
     mutating func offerFresh(byteCount: UInt64) throws {
         let exporter = MemFDExporter()
         try offerInBlocks { (end) throws in
-            let begun = Deadline.now().nanoseconds
-            try end.peer.offer(exporter.export(.bytes(byteCount)), for: .read, until: Self.limit)
-            return begun
+            let begun = Deadline.now()
+            try end.peer.offer(exporter.export(.bytes(byteCount)), for: .read, until: begun.advanced(by: Self.limit))
+            return begun.nanoseconds
         }
     }
 
@@ -41,16 +41,16 @@ struct PassingEnd: ~Copyable {
         let buffer = try DescribedBuffer(description, memory: memory)
         let fences = try (0..<16).map { _ in PromisedFence(try EventFence().fence, as: .read) }
         try offerInBlocks { (end) throws in
-            let begun = Deadline.now().nanoseconds
-            try end.peer.offer(buffer, for: .read, fences: fences, until: Self.limit)
-            return begun
+            let begun = Deadline.now()
+            try end.peer.offer(buffer, for: .read, fences: fences, until: begun.advanced(by: Self.limit))
+            return begun.nanoseconds
         }
     }
 
     /// Takes, maps, reads a byte.
     mutating func takeAndRead() throws {
         try takeInBlocks { (end) throws in
-            let offer = try end.peer.nextOffer(until: Self.limit)
+            let offer = try end.peer.nextOffer(until: .after(Self.limit))
             let mapping = try CPUImporter().attach(offer.buffer.memory[0], for: .read).map()
             let first = try mapping.withReadAccess { Span<UInt8>(_bytes: $0)[0] }
             precondition(first == 0, "fresh memory is not zeroed")
@@ -61,7 +61,7 @@ struct PassingEnd: ~Copyable {
     /// Takes and lets go at once.
     mutating func takeAndDrop() throws {
         try takeInBlocks { (end) throws in
-            _ = try end.peer.nextOffer(until: Self.limit)
+            _ = try end.peer.nextOffer(until: .after(Self.limit))
             return Deadline.now().nanoseconds
         }
     }
@@ -81,7 +81,7 @@ struct PassingEnd: ~Copyable {
         while Self.hasTurn {
             var sum: UInt64 = 0
             for index in 0..<Self.block {
-                if index > 0 { try turns.send(line.span, until: Self.limit) }
+                if index > 0 { try turns.send(line.span, until: .after(Self.limit)) }
                 sum &+= try operation(&self)
             }
             try StandardStream.output.write("\(sum)\n")
@@ -89,5 +89,5 @@ struct PassingEnd: ~Copyable {
     }
 
     private static var hasTurn: Bool { readLine(strippingNewline: false) != nil }
-    private static var limit: Deadline { .after(.seconds(10)) }
+    private static let limit: Duration = .seconds(10)
 }

@@ -19,13 +19,13 @@ public struct MemFDExporter: Exporter {
     public func export(_ request: BufferRequest) throws(DMABufError) -> DescribedBuffer {
         try check(request)
         let description = request.linearDescription()
-        let memory = try attempting("memfd: make \(description.byteCount) bytes") { () throws(Errno) in
-            let memory = try MemFD.create(named: "dmabuf-share", byteCount: description.byteCount)
+        let byteCount = description.byteCount
+        let memory = try attempting("memfd: make \(byteCount) bytes") { () throws(Errno) in
+            let memory = try MemFD.create(named: "dmabuf-share", byteCount: byteCount)
             // The size is fixed for everyone from here on; writing stays allowed.
             try MemFD.addSeals(memory, Self.seals)
             return memory
         }
-        let buffer = DMABuffer(ownMemfd: memory, byteCount: description.byteCount)
-        return try DescribedBuffer(description, memory: [buffer])
+        return DescribedBuffer(description, ownMemfd: DMABuffer(ownMemfd: memory, byteCount: byteCount))
     }
 }
