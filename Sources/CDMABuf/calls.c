@@ -48,6 +48,15 @@ int dmabuf_statfs_type(int fd, uint64_t *type) {
     return 0;
 }
 
+int dmabuf_statx(int fd, int with_type, struct dmabuf_noted *noted) {
+    struct statx found;
+    if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, with_type ? STATX_TYPE : 0, &found) != 0) return -1;
+    noted->filesystem = makedev(found.stx_dev_major, found.stx_dev_minor);
+    noted->mode = found.stx_mode & S_IFMT;
+    noted->major = found.stx_rdev_major;
+    return 0;
+}
+
 int dmabuf_peer_credentials(int socket, int *pid, unsigned *uid, unsigned *gid) {
     struct ucred peer;
     socklen_t size = sizeof peer;

@@ -53,7 +53,7 @@ public final class DMABuffer: Sendable {
             let status = try descriptor.status()
             knownInode = Atomic(status.identity.inode)
             byteCount = try self.kind == .memfd ? status.byteCount : descriptor.seekableByteCount()
-            exporterName = self.kind == .memfd ? "memfd" : try FDInfo(ofOwn: descriptor).exporterName ?? "unknown"
+            exporterName = self.kind == .memfd ? "memfd" : try FDInfo(ofDMABuf: descriptor).exporterName ?? "unknown"
         } catch {
             throw .system("measure a dma-buf", error)
         }
@@ -117,13 +117,13 @@ public final class DMABuffer: Sendable {
     public func referenceCount() throws(DMABufError) -> Int? {
         if isStandIn { return nil }
         return try attempting("read fdinfo of dma-buf \(inode)") { () throws(Errno) in
-            try FDInfo(ofOwn: descriptor).count
+            try FDInfo(ofDMABuf: descriptor).count
         }
     }
 
     /// The name that a holder gave it, if one did. Anyone's choice; escape it before showing it.
     public func name() throws(DMABufError) -> String? {
-        try attempting("read fdinfo of dma-buf \(inode)") { () throws(Errno) in try FDInfo(ofOwn: descriptor).name }
+        try attempting("read fdinfo of dma-buf \(inode)") { () throws(Errno) in try FDInfo(ofDMABuf: descriptor).name }
     }
 
     /// Names the buffer for `/proc` and debugfs, at most 31 bytes. A stand-in keeps the name that it was made with.

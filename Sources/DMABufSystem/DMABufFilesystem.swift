@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CDMABuf
+import Glibc
+import Synchronization
+import SystemPackage
 
 /// The filesystem magic of dma-bufs, `DMA_BUF_MAGIC` ("DMAB").
 private let dmaBufMagic: UInt64 = 0x444d_4142
@@ -14,12 +17,28 @@ func hasOrdinaryPages(_ number: CInt) -> Bool {
     return unsafe dmabuf_statfs_type(number, &type) == 0 && type == tmpfsMagic
 }
 
-/// Whether the file lives in the kernel's dma-buf filesystem. Only after link and fdinfo have said as much: on a hostile
-/// file `fstatfs` blocks.
-func isDMABufFilesystem(_ number: CInt) -> Bool {
-    var type: UInt64 = 0
-    return unsafe dmabuf_statfs_type(number, &type) == 0 && type == dmaBufMagic
+/// Whether a file whose link says so lives in the kernel's dma-buf filesystem. Nothing is asked of the file before it is known:
+/// on a hostile one `fstatfs` blocks.
+func isInDMABufFilesystem(_ number: CInt) throws(Errno) -> Bool {
+    var noted = dmabuf_noted()
+    let known = knownDevice.load(ordering: .relaxed)
+    if known != 0, unsafe dmabuf_statx(number, 0, &noted) == 0 { return noted.filesystem == known }
+    // A plain file can be called like one, but its fdinfo has no exporter; and the type of the filesystem settles it.
+    let text = try FDInfo.bytes(ofNumber: number)
+    if FDInfo(parsing: text).exporterName != nil {
+        var type: UInt64 = 0
+        guard unsafe dmabuf_statfs_type(number, &type) == 0, type == dmaBufMagic else { return false }
+        if unsafe dmabuf_statx(number, 0, &noted) == 0 { knownDevice.store(noted.filesystem, ordering: .relaxed) }
+        return true
+    }
+    // Locks that a holder has taken stand before all that is a dma-buf's own. A scratch buffer tells, where one can be made.
+    guard text.count == FDInfo.limit, let device = DMABufFilesystem.device() else { return false }
+    knownDevice.store(device, ordering: .relaxed)
+    return unsafe dmabuf_statx(number, 0, &noted) == 0 && noted.filesystem == device
 }
+
+/// `st_dev` of that filesystem, the same for as long as the kernel runs; 0 until the first dma-buf was seen.
+private let knownDevice = Atomic<UInt64>(0)
 
 /// The kernel's filesystem of dma-bufs. It is mounted nowhere, so a dma-buf is needed to learn its device number.
 public enum DMABufFilesystem {

@@ -46,11 +46,16 @@ public final class DRMNode: Sendable {
     ///
     /// The corresponding ioctl of the lessor is `DRM_IOCTL_MODE_CREATE_LEASE`.
     public convenience init(lease descriptor: consuming Descriptor) throws(Errno) {
+        // A stranger's file is asked nothing, and none can be such a device.
+        var noted = dmabuf_noted()
+        guard unsafe dmabuf_statx(descriptor.number, 1, &noted) == 0, noted.mode == S_IFCHR, noted.major == Self.major
+        else { throw .invalidArgument }
         let link = try Sysfs.link("/proc/thread-self/fd/\(descriptor.number)")
-        // Nothing is asked of a file that may be a stranger's.
-        guard link.starts(with: "\(Self.folder)/".utf8) else { throw .invalidArgument }
         try self.init(adopting: descriptor, path: String(decoding: link, as: UTF8.self))
     }
+
+    /// `DRM_MAJOR`.
+    private static let major: UInt32 = 226
 
     private init(adopting descriptor: consuming Descriptor, path: String) throws(Errno) {
         guard let version = unsafe drmGetVersion(descriptor.number) else { throw .invalidArgument }

@@ -14,13 +14,27 @@ public struct FDInfo: Equatable, Sendable {
     public let exporterName: String?
     public let name: String?
 
+    /// As much as is read: more than the kernel has to say of any file on which nobody took a thousand locks.
+    static let limit = 64 << 10
+
     /// Reads this process's own, in the calling thread's table; needs no privilege.
     public init(ofOwn descriptor: borrowing Descriptor) throws(Errno) {
-        try self.init(ofNumber: descriptor.number)
+        self.init(parsing: try Self.bytes(ofNumber: descriptor.number))
     }
 
-    init(ofNumber number: CInt) throws(Errno) {
-        self.init(parsing: try Sysfs.bytes("/proc/thread-self/fdinfo/\(number)"))
+    /// As above, of what is known to be a dma-buf. Where locks fill the beginning they are taken off, which whoever has the
+    /// file may do.
+    package init(ofDMABuf descriptor: borrowing Descriptor) throws(Errno) {
+        var bytes = try Self.bytes(ofNumber: descriptor.number)
+        if bytes.count == Self.limit {
+            FileLocks.takeOff(descriptor.number)
+            bytes = try Self.bytes(ofNumber: descriptor.number)
+        }
+        self.init(parsing: bytes)
+    }
+
+    static func bytes(ofNumber number: CInt) throws(Errno) -> [UInt8] {
+        try Sysfs.bytes("/proc/thread-self/fdinfo/\(number)", limit: limit)
     }
 
     /// Reads another process's: its own uid or `CAP_SYS_PTRACE` is needed, `permissionDenied` otherwise.

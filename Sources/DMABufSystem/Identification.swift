@@ -30,10 +30,7 @@ public struct Identification: Sendable {
             let seals = try? MemFD.seals(ofNumber: number)
             if let seals, hasOrdinaryPages(number) { self.init(.memfd, seals) } else { self.init(nil) }
         } else if link.starts(with: "/dmabuf:") {
-            // A plain file can be called this, but its fdinfo has no exporter; and the statfs type settles it, asked
-            // only now that the file is known to be the kernel's own.
-            let hasExporter = try FDInfo(ofNumber: number).exporterName != nil
-            self.init(hasExporter && isDMABufFilesystem(number) ? .dmaBuf : nil)
+            self.init(try isInDMABufFilesystem(number) ? .dmaBuf : nil)
         } else {
             self.init(Self.anonymousInode(link))
         }

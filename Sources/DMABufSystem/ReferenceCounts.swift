@@ -38,7 +38,7 @@ public struct ReferenceCounts: ~Copyable, Sendable {
             switch try look(at: number) {
             case .found(let count): return count
             case .none: return nil
-            case .more: if attempt == 0 { unlock(number) }
+            case .more: if attempt == 0 { FileLocks.takeOff(number) }
             }
         }
         return nil
@@ -66,16 +66,6 @@ public struct ReferenceCounts: ~Copyable, Sendable {
             return outcome
         }
         return .more
-    }
-
-    /// Takes off every lock that belongs to the open file, whoever made it.
-    ///
-    /// The corresponding C calls are `fcntl(F_OFD_SETLK)` with `F_UNLCK`, Linux 3.15, and `flock(LOCK_UN)`.
-    private func unlock(_ number: CInt) {
-        var everything = Glibc.flock()
-        everything.l_type = Int16(F_UNLCK)
-        _ = unsafe fcntl(number, 37, &everything)
-        _ = flock(number, LOCK_UN)
     }
 
     /// The count in the text of an fdinfo, in pieces of any size.

@@ -3,10 +3,12 @@
 
 usage: hostile_file.py COMMAND [ARG...]    (as root; COMMAND gets a connected socket as descriptor 3)
        hostile_file.py --connect PATH      (sends a message with the file to whoever listens there)
+       hostile_file.py --called NAME PATH  (as above; its link is /NAME, and whoever asks for its attributes waits)
 
 The file is on a FUSE mount that this program serves: FLUSH, which every close() sends, is left unanswered until the
 receiver has ended. Prints the receiver's status, or "hangs", and what it said; with --connect, whether a second connection
-ended, which it does only when nobody has the receiver's descriptors any more.
+ended, which it does only when nobody has the receiver's descriptors any more. With --called, how often it was asked before
+the receiver hung up.
 """
 import array
 import ctypes
@@ -20,7 +22,7 @@ import tempfile
 import threading
 import time
 
-LOOKUP, FORGET, GETATTR, OPEN, RELEASE, FLUSH, INIT = 1, 2, 3, 14, 18, 25, 26
+LOOKUP, FORGET, GETATTR, OPEN, STATFS, RELEASE, FLUSH, INIT = 1, 2, 3, 14, 17, 18, 25, 26
 FILE = 2  # the node number of the one file; the root is 1
 
 
@@ -30,7 +32,7 @@ class Server:
     def __init__(self, folder):
         self.device = os.open("/dev/fuse", os.O_RDWR)
         self.held = []
-        self.holding = True
+        self.waits_for = {FLUSH}
         options = f"fd={self.device},rootmode=40000,user_id=0,group_id=0".encode()
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.mount(b"hostile", folder.encode(), b"fuse", 0, options) != 0:
@@ -47,8 +49,8 @@ class Server:
             except OSError:
                 return
             _, opcode, unique, node = struct.unpack_from("<IIQQ", request)
-            if opcode == FLUSH and self.holding:
-                self.held.append(unique)
+            if opcode in self.waits_for:
+                self.held.append((unique, opcode))
             elif opcode == INIT:
                 self.answer(unique, struct.pack("<IIIIHHI", 7, 31, 0, 0, 1, 1, 4096).ljust(64, b"\0"))
             elif opcode == LOOKUP:
@@ -63,9 +65,9 @@ class Server:
                 self.answer(unique, error=38)
 
     def let_go(self):
-        self.holding = False
-        for unique in self.held:
-            self.answer(unique)
+        self.waits_for = {}
+        for unique, opcode in self.held:
+            self.answer(unique, error=0 if opcode == FLUSH else 5)
 
 
 def attributes(node):
@@ -107,12 +109,31 @@ def send_to_listener(server, folder, path):
     os.close(descriptor)
 
 
+def send_called(server, folder, name, path):
+    end = connected(path)
+    server.waits_for = {}
+    descriptor = os.open(f"{folder}/{name}", os.O_RDWR)
+    # What is mounted nowhere has a path that begins with the slash of its own filesystem.
+    subprocess.run(["umount", "-l", folder], check=True)
+    server.waits_for = {GETATTR, STATFS}
+    end.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))])
+    end.settimeout(20)
+    try:
+        end.recv(1)
+        print("was asked", len(server.held), "times")
+    except TimeoutError:
+        print("hangs")
+    server.let_go()
+    os.close(descriptor)
+
+
 def main():
     subprocess.run(["modprobe", "fuse"], check=False)
     folder = tempfile.mkdtemp()
     server = Server(folder)
-    if sys.argv[1] == "--connect":
-        send_to_listener(server, folder, sys.argv[2])
+    if sys.argv[1] in ("--connect", "--called"):
+        send = send_to_listener if sys.argv[1] == "--connect" else send_called
+        send(server, folder, *sys.argv[2:])
         subprocess.run(["umount", "-l", folder], check=False)
         shutil.rmtree(folder, ignore_errors=True)
         return

@@ -103,6 +103,29 @@ struct KernelStrangerTests {
         #expect(try stranger.finish().output == "ended with 1 close held\n")
     }
 
+    /// Nothing is asked of it, neither before nor after a real one has told what filesystem they live in.
+    @Test func whatIsCalledLikeADMABufIsToldApart() throws {
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        let path = "\(folder)/socket"
+        let stranger = try Running([
+            "python3", "\(Package.root)/Tests/Clients/hostile_file.py", "--called", "dmabuf:x", path,
+        ])
+        do {
+            let end = try UnixListener(path).accept(until: .after(.seconds(60)))
+            var buffer: [UInt8] = [0]
+            var received = try end.receive(into: &buffer, until: .after(.seconds(60)))
+            guard let file = received.descriptors.takeFirst() else { throw Errno.badFileDescriptor }
+            for _ in 0..<2 {
+                #expect(try DescriptorKind(of: file) == .other("/dmabuf:x"))
+                let real = try VGEMBuffer()
+                #expect(try DescriptorKind(of: real.descriptor) == .dmaBuf)
+            }
+            // Its close is one that ends.
+        }
+        #expect(try stranger.finish().output == "was asked 0 times\n")
+    }
+
     private static func serveStranger(at path: String) throws {
         let worker = try SeparateWorker(named: "worker") { end in
             var word: [UInt8] = [0]

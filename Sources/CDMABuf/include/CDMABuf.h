@@ -123,6 +123,13 @@ int dmabuf_accept(int socket);                           // accept4(socket, CLOE
 int dmabuf_pidfd_open(int pid);                          // pidfd_open(pid, 0)
 int dmabuf_pidfd_send_signal(int pidfd, int signal);     // pidfd_send_signal(pidfd, signal, NULL, 0)
 int dmabuf_statfs_type(int fd, uint64_t *type);          // fstatfs(fd): f_type alone, whose C type varies
+/* What is noted of an open file, and no news: no filesystem asks whoever serves it. */
+struct dmabuf_noted {
+    uint64_t filesystem;  // st_dev
+    uint32_t mode;        // its type alone
+    uint32_t major;       // of a device's node
+};
+int dmabuf_statx(int fd, int with_type, struct dmabuf_noted *noted);
 
 // statx without asking the file's server: a hostile FUSE file cannot hold it. st_dev, st_ino and st_size.
 int dmabuf_identity(const char *path, uint64_t *device, uint64_t *inode, uint64_t *size);
