@@ -60,6 +60,7 @@ extension RegistryServer {
         do throws(WireError) {
             let envelope = try Envelope(
                 decoding: incoming.span.extracting(first: count), descriptorCount: descriptorCount)
+            guard !envelope.message.isOfWorker else { throw .unknownOpcode(envelope.message.opcode.rawValue) }
             if let stranger, client.id != nil { return refuse(stranger.kind, envelope, client) }
             take(envelope, &descriptors, from: client)
         } catch {
@@ -136,6 +137,14 @@ extension RegistryServer {
 }
 
 extension Message {
+    /// The registry's own worker is no client, and no client knows of these.
+    fileprivate var isOfWorker: Bool {
+        switch self {
+        case .order, .made: true
+        default: false
+        }
+    }
+
     fileprivate var isRequest: Bool {
         switch self {
         case .register, .commitMove, .request, .allocate: true

@@ -253,6 +253,21 @@ struct HostileMessageTests {
         #expect(try registry.stop().status == 0)
     }
 
+    @Test("what the registry and its worker say to each other is unknown from a client")
+    func workersMessages() throws {
+        let registry = try RunningRegistry()
+        try registry.withCanary("worker's messages") {
+            let made = Message.made(HandClient.memories())
+            let order = Message.order(WorkOrder(.bytes(4096), exporter: nil))
+            for message in [order, made] {
+                var client = try HandClient(at: registry.socket)
+                try client.send(message, try Requests.descriptors(of: message, count: message.descriptorCount))
+                #expect(client.end() == .farewell(.malformed), "\(message)")
+            }
+        }
+        #expect(try registry.stop().status == 0)
+    }
+
     @Test("a datagram that is too long, or empty, ends the connection")
     func lengths() throws {
         let registry = try RunningRegistry()
