@@ -115,7 +115,11 @@ private struct Planes: ~Copyable {
     init(_ memories: borrowing DescriptorList, _ byteCounts: [Int], count: Int = 1) {
         self.count = min(max(memories.count, count), V4L2.memoryLimit)
         for index in 0..<min(memories.count, V4L2.memoryLimit) { unsafe all[index].m.fd = memories.number(at: index) }
-        for (index, bytes) in byteCounts.prefix(V4L2.memoryLimit).enumerated() { all[index].bytesused = UInt32(bytes) }
+        for (index, bytes) in byteCounts.prefix(V4L2.memoryLimit).enumerated() {
+            all[index].bytesused = UInt32(bytes)
+            // What is imported has no more than it is said to have.
+            all[index].length = UInt32(bytes)
+        }
     }
 
     subscript(_ index: Int) -> v4l2_plane { all[index] }

@@ -313,6 +313,16 @@ struct KernelContiguousVideoTests {
             #expect(try apart.memory[0].colours() > 1 && apart.memory[1].colours() > 1)
             try planar.end()
 
+            // And shown.
+            var shown = try VideoQueue(node: "video1", .output)
+            try shown.adopt(apart)
+            try shown.importBuffers(2)
+            // It shows one until the next is there.
+            try shown.queue(0, apart, until: .soon)
+            try shown.queue(1, nv12InTwo(640, 480), until: .soon)
+            #expect(try shown.dequeue(until: .soon)?.index == 0)
+            try shown.end()
+
             // The device's own memory, likewise.
             var own = try VideoQueue(node: "video0", .capture)
             try own.adopt(apart)

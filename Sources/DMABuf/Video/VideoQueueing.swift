@@ -75,7 +75,14 @@ extension VideoQueue {
     private mutating func start() throws(DMABufError) {
         guard !isStreaming else { return }
         let (node, name, type) = (node, name, type)
-        try node.asking("\(name): start the stream") { () throws(Errno) in try node.streamOn(type) }
+        do throws(DMABufError) {
+            try node.asking("\(name): start the stream") { () throws(Errno) in try node.streamOn(type) }
+        } catch {
+            // It gives back what was queued also where nothing streams.
+            try? node.streamOff(type)
+            for index in slots.indices { slots[index].isQueued = false }
+            throw error
+        }
         isStreaming = true
     }
 
