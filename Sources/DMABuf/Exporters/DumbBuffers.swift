@@ -15,10 +15,24 @@ extension DRMNode {
         let dumb = try attempting("\(exporter): make a dumb buffer of \(words)x\(lines)") { () throws(Errno) in
             try createDumbBuffer(width: words, height: lines, bitsPerPixel: 32)
         }
+        if !isZeroedByKernel { try clear(dumb, exporter: exporter) }
         let buffer = try attempting("\(exporter): export a dumb buffer") { () throws(Errno) in try dumb.gem.export() }
         let description = BufferDescription(
             sizes: [dumb.byteCount], content: request.dumbContent(stride: dumb.stride))
         return try DescribedBuffer(description, memory: [DMABuffer(adopting: buffer)])
+    }
+
+    /// vgem's pages are those of a memory file. A driver with memory of its own may hand out what somebody else had.
+    private var isZeroedByKernel: Bool { driver == VGEM.driver }
+
+    private func clear(_ dumb: borrowing DumbBuffer, exporter: String) throws(DMABufError) {
+        let byteCount = Int(dumb.byteCount)
+        do throws(Errno) {
+            var mapping = try dumb.gem.map(byteCount: byteCount, writable: true)
+            mapping.withMutableBytes { $0.clear() }
+        } catch {
+            throw .system("\(exporter): clear a dumb buffer", error)
+        }
     }
 }
 
