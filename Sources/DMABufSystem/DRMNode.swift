@@ -32,6 +32,9 @@ public final class DRMNode: Sendable {
     let masters = Mutex(0)
     /// The last flip of each CRTC of which nobody has asked yet: all come out of this one file.
     let flips = Mutex<[UInt32: FlipEvent]>([:])
+    private let lastToken = Atomic<UInt64>(0)
+    /// For a commit, whose event has it. None comes twice out of this file: an event may outlive who asked for it.
+    public var nextToken: UInt64 { lastToken.wrappingAdd(1, ordering: .relaxed).newValue }
 
     /// Opens a node by path or by its name in `/dev/dri`. Being the first to open a card makes us its DRM master, which
     /// would keep a compositor out, so that is given up at once.

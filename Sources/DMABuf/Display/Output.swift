@@ -25,9 +25,7 @@ struct Output: Sendable {
         }
         let connector = try importer.choose(name, connectors)
         let index = resources.index(for: connector, among: connectors)
-        let plane = index.flatMap { index in
-            planes.first { $0.kind == .primary && $0.possibleCRTCs & 1 << UInt32(index) != 0 }
-        }
+        let plane = index.flatMap { planes.bottom(of: $0, resources.crtcs[$0]) }
         guard let index, let plane else {
             throw DMABufError(
                 .unavailable, "\(importer.name): nothing is left to drive \(connector.name) with",
@@ -81,6 +79,22 @@ extension KMSImporter {
                 .invalid, "\(name): no output is called \"\(output.escapedForDisplay)\"", remedy: "one of \(names)")
         }
         return found
+    }
+}
+
+extension [ScanoutPlane] {
+    /// The primary plane for a CRTC: the one that it has; else one that no other has, in the order of the CRTCs, where every
+    /// plane would do for every CRTC.
+    fileprivate func bottom(of index: Int, _ crtc: UInt32) -> ScanoutPlane? {
+        let primary = filter { $0.kind == .primary }
+        let possible = primary.filter { $0.possibleCRTCs & 1 << UInt32(index) != 0 }
+        if let own = possible.first(where: { $0.crtc == crtc }) { return own }
+        if index < primary.count, possible.contains(where: { $0.number == primary[index].number }),
+            primary[index].crtc == nil
+        {
+            return primary[index]
+        }
+        return possible.first { $0.crtc == nil }
     }
 }
 

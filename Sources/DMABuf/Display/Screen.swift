@@ -22,7 +22,6 @@ public struct Screen: ~Copyable {
     private var mode: DisplayMode?
     private var shown: Picture?
     private var pending: PendingFlip?
-    private var lastToken: UInt64 = 0
     private var isTaken = true
 
     /// A flip that is over.
@@ -93,9 +92,9 @@ public struct Screen: ~Copyable {
             throw DMABufError(
                 .invalid, "\(importer.name): a flip changes neither the mode nor the size", remedy: "show it first")
         }
-        lastToken += 1
+        let token = importer.node.nextToken
         let flip =
-            try isAtomic ? submit(picture, fence, damage, lastToken) : submitPlainly(picture, fence, lastToken)
+            try isAtomic ? submit(picture, fence, damage, token) : submitPlainly(picture, fence, token)
         pending = flip
         try picture.isRead(until: flip.end)
         if picture !== shown { try shown.isRead(until: flip.end) }

@@ -24,12 +24,19 @@ extension DRMNode {
     /// The corresponding C functions are `ppoll` and `read`.
     public func flip(of crtc: UInt32, until deadline: Deadline) throws(Errno) -> FlipEvent? {
         if let flip = flips.withLock({ $0.removeValue(forKey: crtc) }) { return flip }
-        for flip in try nextFlips(until: deadline) { flips.withLock { $0[flip.crtc] = flip } }
-        return flips.withLock { $0.removeValue(forKey: crtc) }
+        guard try !Poll.wait(descriptor, for: .readable, until: deadline).isEmpty else { return nil }
+        return try flips.withLock { flips in
+            Result { () throws(Errno) in
+                for flip in try nextFlips() { flips[flip.crtc] = flip }
+                return flips.removeValue(forKey: crtc)
+            }
+        }.get()
     }
 
-    private func nextFlips(until deadline: Deadline) throws(Errno) -> [FlipEvent] {
-        guard try !Poll.wait(descriptor, for: .readable, until: deadline).isEmpty else { return [] }
+    /// One thread's at a time.
+    private func nextFlips() throws(Errno) -> [FlipEvent] {
+        // Another may have read them meanwhile, and the file is one that waits for the next.
+        guard try !Poll.wait(descriptor, for: .readable, until: .now()).isEmpty else { return [] }
         // Whole events come, as many as fit.
         var bytes = [UInt8](repeating: 0, count: 1024)
         let file = descriptor.number

@@ -17,6 +17,8 @@ public struct ScanoutPlane: Sendable {
 
     public let number: UInt32
     public let kind: Kind
+    /// The CRTC that has it now.
+    public let crtc: UInt32?
     /// Bit *i* stands for ``ModeResources/crtcs`` *i*.
     public let possibleCRTCs: UInt32
     /// By their fourcc, in the driver's order.
@@ -44,6 +46,7 @@ extension DRMNode {
         let properties = try modeProperties(of: number, .plane)
         return ScanoutPlane(
             number: number, kind: properties["type"].flatMap { ScanoutPlane.Kind(rawValue: $0.value) } ?? .overlay,
+            crtc: unsafe found.pointee.crtc_id == 0 ? nil : found.pointee.crtc_id,
             possibleCRTCs: unsafe found.pointee.possible_crtcs,
             formats: unsafe numbers(found.pointee.formats, found.pointee.count_formats),
             modifiers: properties["IN_FORMATS"].flatMap { modifiers(inBlob: $0.value) }, properties: properties)
