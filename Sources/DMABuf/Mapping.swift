@@ -56,7 +56,7 @@ public struct Mapping: ~Copyable, Sendable {
         } catch {
             guard error == .timedOut else { throw .system("begin a CPU access to dma-buf \(buffer.inode)", error) }
             // Ask again who it was; the fence's own error names its driver.
-            try buffer.fence(waitingBefore: access)?.wait(until: .now())
+            try buffer.fenceIfKnown(waitingBefore: access)?.wait(until: .now())
             throw DMABufError(
                 .deadline, "dma-buf \(buffer.inode) stayed busy for \(limit)", cause: .timedOut,
                 remedy: "allow more time, or find its holders with `dmabuf-share inspect all`")

@@ -101,12 +101,15 @@ public final class GPU: Sendable {
         }
     }
 
-    /// Puts the fence of work into reservations. Where that fails, nobody would know of the work: so it is waited for first.
-    func tell(_ done: Fence, _ add: () throws(DMABufError) -> Void) throws(DMABufError) {
+    /// Puts the fence of work into reservations, and returns it. Where that fails, nobody would know of the work: so it is waited
+    /// for. nil then if it is only that the kernel (before 6.0) takes no fences: the work is done.
+    func tell(_ done: Fence, _ add: () throws(DMABufError) -> Void) throws(DMABufError) -> Fence? {
         do throws(DMABufError) { try add() } catch {
-            _ = try? done.wait(until: .after(Self.patience))
-            throw error
+            try done.wait(until: .after(Self.patience))
+            guard error.cause == .inappropriateIOCTLForDevice else { throw error }
+            return nil
         }
+        return done
     }
 
     /// Lets go of what finished work has worked on. So does the next work, and the end of a ``GPUBuffer``.

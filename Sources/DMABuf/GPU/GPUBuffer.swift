@@ -38,6 +38,12 @@ extension GPU {
         guard let image = buffer.description.image, let support = support(for: image) else {
             return GPUBuffer(buffer, at: .bytes(try attachBytes(memory)), of: self)
         }
+        guard image.planes.count == support.planeCount else {
+            throw DMABufError(
+                .refused,
+                "\(name): an image with that modifier has \(support.planeCount) plane(s) in memory, and \(image.planes.count) "
+                    + "are described", remedy: "describe all that the exporter made")
+        }
         let planes = image.planes.map { VulkanImage.Plane(offset: $0.offset, stride: UInt64($0.stride)) }
         let shape = VulkanImage.Shape(
             width: image.width, height: image.height, fourcc: image.fourcc, modifier: image.modifier.rawValue)

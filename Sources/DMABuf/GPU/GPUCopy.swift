@@ -24,14 +24,11 @@ extension GPU {
             let before = try source.buffer.fence(waitingBefore: .read, and: fence.merging)
             return try destination.buffer.fence(waitingBefore: .write, and: before)
         }
-        let done = try submit(command, after: before, until: deadline)
-        if let done {
-            try tell(done) { () throws(DMABufError) in
-                for memory in source.buffer.memory { try memory.add(done, as: .read) }
-                for memory in destination.buffer.memory { try memory.add(done, as: .write) }
-            }
+        guard let done = try submit(command, after: before, until: deadline) else { return nil }
+        return try tell(done) { () throws(DMABufError) in
+            for memory in source.buffer.memory { try memory.add(done, as: .read) }
+            for memory in destination.buffer.memory { try memory.add(done, as: .write) }
         }
-        return done
     }
 
     /// Makes every four bytes of a buffer `word`, after whoever uses it. Returns the fence of the work, or nil if it is done.
@@ -43,9 +40,9 @@ extension GPU {
         let before = try standing(until: deadline) { () throws(DMABufError) in
             try memory.fenceIfKnown(waitingBefore: .write)
         }
-        let done = try submit(.fill(try attachBytes(memory), with: word), after: before, until: deadline)
-        if let done { try tell(done) { () throws(DMABufError) in try memory.add(done, as: .write) } }
-        return done
+        guard let done = try submit(.fill(try attachBytes(memory), with: word), after: before, until: deadline)
+        else { return nil }
+        return try tell(done) { () throws(DMABufError) in try memory.add(done, as: .write) }
     }
 
     /// The fences that stand when work is submitted. Where this process has to wait for them, others may add some meanwhile:

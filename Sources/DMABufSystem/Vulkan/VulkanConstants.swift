@@ -82,7 +82,6 @@ enum VulkanConstant {
     static let transferRead: VkFlags = 0x800
     static let transferWrite: VkFlags = 0x1000
     // PIPELINE_STAGE_*
-    static let topOfPipe: VkFlags = 1
     static let transferStage: VkFlags = 0x1000
     static let bottomOfPipe: VkFlags = 0x2000
 

@@ -30,11 +30,24 @@ public final class VulkanDevice: @unchecked Sendable {
         foreignFamily = physical.foreignFamily
         memories = Self.memories(of: physical)
         unsafe handle = try Self.create(physical)
-        unsafe calls = try DeviceCalls(physical, handle)
-        var queue: VkQueue?
-        unsafe calls.queue(handle, physical.family, 0, &queue)
-        guard let queue = unsafe queue else { throw .missing("\(physical.name) has no queue") }
-        unsafe self.queue = queue
+        do throws(VulkanFailure) {
+            unsafe calls = try DeviceCalls(physical, handle)
+            var queue: VkQueue?
+            unsafe calls.queue(handle, physical.family, 0, &queue)
+            guard let queue = unsafe queue else { throw .missing("\(physical.name) has no queue") }
+            unsafe self.queue = queue
+        } catch {
+            // Nobody comes to its end otherwise.
+            unsafe Self.destroy(handle, of: physical)
+            throw error
+        }
+    }
+
+    private static func destroy(_ device: VkDevice, of physical: VulkanPhysicalDevice) {
+        let find = unsafe physical.instance.calls.deviceFunction
+        guard let found = try? unsafe vulkanCall("vkDestroyDevice", { unsafe find(device, $0) }) as PFN_vkDestroyDevice
+        else { return }
+        unsafe found(device, nil)
     }
 
     deinit { unsafe calls.destroy(handle, nil) }

@@ -73,7 +73,8 @@ struct VulkanHandover {
 
     private func stages(_ direction: Direction) -> (VkFlags, VkFlags) {
         direction == .take
-            ? (VulkanConstant.topOfPipe, VulkanConstant.transferStage)
+            // After the semaphores, which the transfer waits for: what is earlier would not be.
+            ? (VulkanConstant.transferStage, VulkanConstant.transferStage)
             : (VulkanConstant.transferStage, VulkanConstant.bottomOfPipe)
     }
 }

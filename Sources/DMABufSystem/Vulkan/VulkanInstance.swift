@@ -33,7 +33,15 @@ public final class VulkanInstance: @unchecked Sendable {
         }
         guard let instance = unsafe instance else { throw .missing("vkCreateInstance makes nothing") }
         unsafe handle = instance
-        unsafe calls = try InstanceCalls(find, instance)
+        do throws(VulkanFailure) { unsafe calls = try InstanceCalls(find, instance) } catch {
+            // Nobody comes to its end otherwise.
+            if let found = try? unsafe vulkanCall("vkDestroyInstance", { unsafe find(instance, $0) })
+                as PFN_vkDestroyInstance
+            {
+                unsafe found(instance, nil)
+            }
+            throw error
+        }
     }
 
     deinit { unsafe calls.destroy(handle, nil) }
