@@ -48,7 +48,7 @@ public struct GBM: @unchecked Sendable {
     let modifier: Modifier
     let offset: PlaneNumber
     let stride: PlaneNumber
-    /// A union of eight bytes: a GEM handle is its lower half, -1 says that there is none.
+    /// A union of eight bytes: see ``GBMBuffer/Plane/handle``.
     let handle: PlaneHandle
     let file: PlaneFile
 

@@ -75,8 +75,8 @@ public struct GBMBuffer: ~Copyable, @unchecked Sendable {
     /// One plane of the image.
     public struct Plane: Sendable {
         public let index: Int
-        /// Its memory: planes with the same one lie in the same.
-        public let handle: Int64
+        /// The GEM handle of its memory: planes with the same one lie in the same. nil if the driver has none.
+        public let handle: UInt32?
         /// Bytes from the start of its memory.
         public let offset: UInt32
         /// Bytes from one line to the next.
@@ -97,11 +97,17 @@ public struct GBMBuffer: ~Copyable, @unchecked Sendable {
             let count = unsafe max(library.planeCount(pointer.value), 0)
             let planes = (0..<count).map { index in
                 unsafe Plane(
-                    index: Int(index), handle: library.handle(pointer.value, index),
+                    index: Int(index), handle: Self.handle(library.handle(pointer.value, index)),
                     offset: library.offset(pointer.value, index), stride: library.stride(pointer.value, index))
             }
             return (planes, unsafe library.modifier(pointer.value))
         }
+    }
+
+    /// Of the union's eight bytes a driver need write no more than the four of a handle; -1 stands for none.
+    private static func handle(_ union: Int64) -> UInt32? {
+        let handle = UInt32(truncatingIfNeeded: union)
+        return handle == 0 || handle == .max ? nil : handle
     }
 
     deinit { device.turn.withLock { _ in unsafe device.library.destroy(pointer.value) } }
@@ -113,7 +119,7 @@ public struct GBMBuffer: ~Copyable, @unchecked Sendable {
     public borrowing func export(_ plane: Plane) throws(Errno) -> Descriptor {
         let node = device.node.descriptor.number
         var number: CInt = -1
-        if let handle = UInt32(exactly: plane.handle & 0xffff_ffff), plane.handle != -1, handle != 0,
+        if let handle = plane.handle,
             unsafe drmPrimeHandleToFD(node, handle, UInt32(O_CLOEXEC | O_RDWR), &number) == 0
         {
             return Descriptor(adopting: number)

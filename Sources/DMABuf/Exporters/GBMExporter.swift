@@ -82,17 +82,17 @@ public struct GBMExporter: Exporter {
         guard [Modifier.linear.rawValue, Modifier.invalid.rawValue].contains(made.modifier) else {
             throw DMABufError(.unsupported, "\(what): its driver makes no linear ones")
         }
-        var handles: [Int64] = []
+        var handles: [UInt32?] = []
         var memory: [DMABuffer] = []
         var planes: [ImageLayout.Plane] = []
         for plane in made.planes {
             // Without a handle each plane counts as memory of its own.
-            if plane.handle == -1 || !handles.contains(plane.handle) {
+            if plane.handle == nil || !handles.contains(plane.handle) {
                 let file = try attempting("\(what): export it") { () throws(Errno) in try made.export(plane) }
                 memory.append(try DMABuffer(adopting: file))
                 handles.append(plane.handle)
             }
-            let index = plane.handle == -1 ? memory.count - 1 : handles.firstIndex(of: plane.handle) ?? 0
+            let index = plane.handle == nil ? memory.count - 1 : handles.firstIndex(of: plane.handle) ?? 0
             planes.append(.init(memory: index, offset: UInt64(plane.offset), stride: plane.stride))
         }
         for memory in memory { try clear(memory) }
