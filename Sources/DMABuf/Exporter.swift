@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import DMABufModel
+import DMABufSystem
 
 /// Something that makes shareable memory. One file per backend, one line each in ``ExporterBackend/all``.
 ///
@@ -24,7 +25,7 @@ extension Exporter {
             throw DMABufError(.invalid, "\(name): no buffer can be made for \(request)")
         }
         guard let limit = offer.sizeLimit else { return }
-        let needed = request.linearDescription().byteCount
+        let needed = request.linearDescription(pageSize: SystemMemory.pageSize).byteCount
         if needed > limit {
             throw DMABufError(
                 .unsupported, "\(name): \(needed) bytes asked for and at most \(limit) allowed",

@@ -77,7 +77,8 @@ extension RegistryServer {
         do throws(DMABufError) {
             guard allocation.request.isPossible else { throw DMABufError(.invalid, "no such buffer can be made") }
             do throws(Refusal) {
-                try registry.checkRoom(for: allocation.request.linearDescription().byteCount, by: id)
+                let wanted = allocation.request.linearDescription(pageSize: SystemMemory.pageSize)
+                try registry.checkRoom(for: wanted.byteCount, by: id)
             } catch {
                 say(.answer(.refused(error)), serial, to: client)
                 return

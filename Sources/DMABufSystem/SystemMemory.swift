@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Glibc
+
 /// The machine's memory.
 public enum SystemMemory {
+    /// Bytes of a page: 4096 on most machines, 16 or 64 KiB on some.
+    ///
+    /// The corresponding C function is `sysconf(_SC_PAGESIZE)`.
+    public static let pageSize = UInt64(sysconf(CInt(_SC_PAGESIZE)))
+
     /// Bytes that can be had without swapping, or nil if `/proc` does not say.
     ///
     /// The corresponding line is `MemAvailable` of `/proc/meminfo`.

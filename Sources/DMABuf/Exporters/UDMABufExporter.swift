@@ -27,7 +27,7 @@ public struct UDMABufExporter: Exporter {
 
     public func export(_ request: BufferRequest) throws(DMABufError) -> DescribedBuffer {
         try check(request)
-        let description = request.linearDescription()
+        let description = request.linearDescription(pageSize: SystemMemory.pageSize)
         let byteCount = description.byteCount
         let buffer = try attempting("udmabuf: make a buffer of \(byteCount) bytes") { () throws(Errno) in
             let memory = try MemFD.create(named: "dmabuf-share", byteCount: byteCount)
