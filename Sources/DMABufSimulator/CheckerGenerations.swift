@@ -55,6 +55,7 @@ extension Checker {
         guard let index = world.attachment(id) else { throw Violation(.noOldGrant, "mapped nothing") }
         try expect(!world.attachments[index].isBarred, .revokesHold, "mapped what is revoked")
         world.attachments[index].state = .ok
+        world.attachments[index].isSilent = false
         mappedWithWord(index, generation)
     }
 

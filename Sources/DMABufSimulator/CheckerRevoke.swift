@@ -28,6 +28,7 @@ extension Checker {
         guard let index = world.attachment(id) else { return }
         let isFinal = world.attachments[index].question?.isFinal ?? false
         try settle(id) { if case .revoke = $0 { true } else { false } }
+        world.attachments[index].isSilent = false
         lost(index, isFinal || world.attachments[index].isCondemned ? .dead : .revoked)
     }
 
@@ -38,6 +39,7 @@ extension Checker {
         guard let question = seen.question, question.until <= world.now, !isCutOff(seen, state),
             !isMadeFinal(seen, state)
         else {
+            if seen.state == .ok { world.attachments[index].isSilent = true }
             lost(index, state)
             // Only a move's cut-off lets it map again, and leaves what it was asked open.
             world.attachments[index].isBarred = seen.isBarred || state == .dead
@@ -49,6 +51,7 @@ extension Checker {
         try expect(isMeant, .revokesHold, "asked to be \(question.isFinal ? "dead" : "revoked"), and is \(state)")
         if let label = question.label { world.silent.append((label, seen.id)) }
         if question.cutsOff { leaving.append(seen.peer) }
+        world.attachments[index].isSilent = true
         lost(index, state)
     }
 
@@ -107,10 +110,22 @@ extension Checker {
             try expect(!isUsed || !isFresh(open), .revokesHold, "enforced, and someone is attached")
         case .cooperative:
             try expect(silent.isEmpty, .revokesHold, "cooperative, and one did not answer")
+            let before = silentBefore(buffer, open)
+            try expect(before.isEmpty, .revokesHold, "cooperative, and one has not answered before")
         case .unconfirmed(let holders):
             let named = holders.map(\.attachment)
             try expect(silent.allSatisfy(named.contains), .revokesHold, "who did not answer is not named")
+            let isNamed = silentBefore(buffer, open).allSatisfy(named.contains) || named.count == Holder.listLimit
+            try expect(isNamed, .revokesHold, "who has not answered before is not named")
         }
+    }
+
+    /// Whom the request means and who was lost without a word.
+    private func silentBefore(_ buffer: Int, _ open: OpenRequest) -> [AttachmentID] {
+        guard case .revoke(_, let terms) = open.request else { return [] }
+        return world.attachments
+            .filter { $0.buffer == buffer && !$0.isOver && $0.isSilent }
+            .map(\.id).filter { terms.target == .everyone || terms.target == .attachment($0) }
     }
 
     /// Whether nobody can have attached since the revocation began.

@@ -120,6 +120,8 @@ struct SeenAttachment: Sendable {
     var surelyReserved = 0
     /// Revoked by someone, so that it does not map again before it is restored.
     var isBarred = false
+    /// It was lost without a word, and has not let go as far as is known.
+    var isSilent = false
     var question: Question?
     var rights: Rights = []
     /// The token that it took.

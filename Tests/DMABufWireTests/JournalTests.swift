@@ -148,7 +148,8 @@ extension SplitMix64 {
             access: Access(rawValue: .random(in: 1...3, using: &self)),
             mobility: Mobility.allCases.randomElement(using: &self)!, rights: Rights(rawValue: number()),
             generation: Generation(some()), state: AttachmentState.allCases.randomElement(using: &self)!,
-            isBarred: flip(), isCondemned: flip(), isPinned: flip(), token: flip() ? token() : nil, end: instant())
+            isBarred: flip(), isCondemned: flip(), isSilent: flip(), isPinned: flip(), token: flip() ? token() : nil,
+            end: instant())
     }
 }
 

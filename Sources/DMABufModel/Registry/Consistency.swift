@@ -77,6 +77,7 @@ extension Registry {
         found.expect(attachment.generation <= buffer.generation, "\(name) is of a generation that was never live")
         found.expect(attachment.state == .ok || attachment.accesses == 0, "\(name) is revoked and inside an access")
         found.expect(attachment.state == .ok || !attachment.owesMove, "\(name) is revoked and waited for")
+        found.expect(attachment.state != .ok || !attachment.isSilent, "\(name) may be used and has not let go")
         found.expect(attachment.state == .ok || !attachment.isPinned, "\(name) is revoked and pins")
         found.expect(
             attachment.state == .ok || !attachment.isBarred || attachment.revocation == nil, "\(name) is revoked twice")

@@ -102,12 +102,16 @@ extension DurableToken: WireValue {
 
 extension DurableAttachment: WireValue {
     init(from reader: inout ByteReader) throws(WireError) {
+        let id: AttachmentID = try reader.read()
+        let (buffer, client): (BufferID, ClientID) = (try reader.read(), try reader.read())
+        let access = try reader.readAccess()
+        let mobility: Mobility = try reader.readCase(field: "mobility")
+        let (rights, generation): (Rights, Generation) = (try reader.readRights(), try reader.read())
+        let (state, isSilent) = try reader.readState()
         self.init(
-            id: try reader.read(), buffer: try reader.read(), client: try reader.read(),
-            access: try reader.readAccess(), mobility: try reader.readCase(field: "mobility"),
-            rights: try reader.readRights(), generation: try reader.read(),
-            state: try reader.readCase(field: "state"), isBarred: try reader.readTruth(),
-            isCondemned: try reader.readTruth(), isPinned: try reader.readTruth(),
+            id: id, buffer: buffer, client: client, access: access, mobility: mobility, rights: rights,
+            generation: generation, state: state, isBarred: try reader.readTruth(),
+            isCondemned: try reader.readTruth(), isSilent: isSilent, isPinned: try reader.readTruth(),
             token: try reader.readIfThere { (reader) throws(WireError) in try reader.read() },
             end: try reader.readIfThere { (reader) throws(WireError) in try reader.read() })
     }
@@ -120,7 +124,7 @@ extension DurableAttachment: WireValue {
         writer.write(mobility.rawValue)
         writer.write(rights.rawValue)
         writer.write(generation)
-        writer.write(state.rawValue)
+        writer.write(state.rawValue | (isSilent ? Self.silentBit : 0))
         writer.write(truth: isBarred)
         writer.write(truth: isCondemned)
         writer.write(truth: isPinned)
@@ -131,7 +135,20 @@ extension DurableAttachment: WireValue {
     }
 }
 
+extension DurableAttachment {
+    /// Beside the state, whose values are few: journals of before have it unset.
+    fileprivate static let silentBit: UInt8 = 0x80
+}
+
 extension ByteReader {
+    fileprivate mutating func readState() throws(WireError) -> (state: AttachmentState, isSilent: Bool) {
+        let bits = try read(UInt8.self)
+        guard let state = AttachmentState(rawValue: bits & ~DurableAttachment.silentBit) else {
+            throw .invalidValue(field: "state", value: UInt64(bits))
+        }
+        return (state, bits & DurableAttachment.silentBit != 0)
+    }
+
     /// A truth value of one byte.
     mutating func readTruth() throws(WireError) -> Bool {
         let value = try read(UInt8.self)

@@ -100,6 +100,7 @@ extension Registry {
         guard attachments[slot].generation != present || attachments[slot].state != .ok else { return }
         attachments[slot].generation = present
         attachments[slot].state = .ok
+        attachments[slot].isSilent = false
         changed(.attachment(attachments[slot].id))
     }
 

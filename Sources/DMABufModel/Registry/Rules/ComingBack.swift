@@ -81,6 +81,7 @@ extension Registry {
         attachmentSlots[old.id] = slot
         attachments[slot].state = old.state
         attachments[slot].isBarred = old.isBarred
+        attachments[slot].isSilent = old.isSilent && old.state != .ok
         attachments[slot].isCondemned = old.isCondemned && old.state == .dead
         bufferAttachments.append(slot, to: &buffers[buffer].attachments)
         clientAttachments.append(slot, to: &clients[client].attachments)

@@ -184,6 +184,7 @@ extension Registry {
         if move.cutOff.count < Holder.listLimit { buffers[buffer].move?.cutOff.append(late) }
         attachments[slot].owesMove = false
         attachments[slot].state = .revoked
+        attachments[slot].isSilent = true
         changed(.attachment(attachments[slot].id))
         loseAccesses(slot)
         publish(buffer, renewing: true)

@@ -6,7 +6,7 @@
 // or everyone's; each holder is told and acknowledges when it has unmapped. At the deadline the ladder goes on: those who
 // did not answer are revoked all the same and, if asked for, cut off. The result says which step was reached: *enforced*
 // (nobody is attached who may use it, and the count is at its baseline where it can tell), *cooperative* (all
-// acknowledged), *unconfirmed* (with who did not).
+// acknowledged, now or before), *unconfirmed* (with who did not: to ask again is no answer).
 
 extension Registry {
     mutating func revoke(_ id: BufferID, _ terms: RevokeTerms, _ asker: Asker) throws(Refusal) -> Answer? {
@@ -88,6 +88,7 @@ extension Registry {
         }
         reply(asker, .done)
         attachments[slot].revocation = nil
+        attachments[slot].isSilent = false
         lose(slot, revocations[revocation].terms.isFinal ? .dead : .revoked, isTold: false)
         answered(revocation)
         return nil
@@ -158,6 +159,7 @@ extension Registry {
                 revocations[slot].unconfirmed.append(holder(attachment, asSeenBy: asker))
             }
             attachments[attachment].revocation = nil
+            attachments[attachment].isSilent = true
             lose(attachment, revocations[slot].terms.isFinal ? .dead : .revoked, isTold: true)
             let client = attachments[attachment].client
             if isCutOff(client, wanted: revocations[slot].terms.cutsOff) { doom(client, revocations[slot].farewell) }
@@ -182,12 +184,16 @@ extension Registry {
         bufferAttachments.slots(of: buffers[buffer].attachments).contains { attachments[$0].state == .ok }
     }
 
-    /// Those who have not answered. A revocation of one is not charged a walk over all: a token may have thousands.
+    /// Those who have not answered.
     private func asked(by slot: Slot) -> [Slot] {
         guard revocations[slot].owing > 0 else { return [] }
+        return meant(by: slot).filter { attachments[$0].revocation == slot }
+    }
+
+    /// A revocation of one is not charged a walk over all: a token may have thousands.
+    private func meant(by slot: Slot) -> [Slot] {
         if case .attachment(let id) = revocations[slot].terms.target { return attachmentSlots[id].map { [$0] } ?? [] }
         return bufferAttachments.slots(of: buffers[revocations[slot].buffer].attachments)
-            .filter { attachments[$0].revocation == slot }
     }
 
     private mutating func lookForRevocation(_ slot: Slot) {
@@ -207,8 +213,17 @@ extension Registry {
         }
     }
 
+    /// Who did not answer this time, and who has not answered before and may have the memory still.
     private func level(_ slot: Slot) -> Answer {
-        let unconfirmed = revocations[slot].unconfirmed
+        var unconfirmed = revocations[slot].unconfirmed
+        let asker = revocations[slot].asker.flatMap { clientSlots[$0] }
+        for attachment in meant(by: slot) where unconfirmed.count < Holder.listLimit {
+            let isAskedByAnother =
+                attachments[attachment].revocation != nil && attachments[attachment].revocation != slot
+            guard attachments[attachment].isSilent || isAskedByAnother else { continue }
+            let holder = holder(attachment, asSeenBy: asker)
+            if !unconfirmed.contains(where: { $0.attachment == holder.attachment }) { unconfirmed.append(holder) }
+        }
         return .revoked(unconfirmed.isEmpty ? .cooperative : .unconfirmed(unconfirmed))
     }
 

@@ -68,7 +68,7 @@ extension Registry {
             id: id, buffer: buffers[attachment.buffer].id, client: clients[attachment.client].id,
             access: attachment.terms.access, mobility: attachment.terms.mobility, rights: attachment.rights,
             generation: attachment.generation, state: attachment.state, isBarred: attachment.isBarred,
-            isCondemned: attachment.isCondemned, isPinned: attachment.isPinned,
+            isCondemned: attachment.isCondemned, isSilent: attachment.isSilent, isPinned: attachment.isPinned,
             token: attachment.token.map { tokens[$0].id }, end: attachment.leaseEnd)
     }
 

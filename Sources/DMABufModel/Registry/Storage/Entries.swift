@@ -84,6 +84,8 @@ struct Attachment: Sendable {
     var isBarred = false
     /// Its lease or token has ended: whatever revokes it, it is DEAD.
     var isCondemned = false
+    /// It was revoked and has not said that it let go: it may have the memory still.
+    var isSilent = false
     var isPinned = false
     /// It counts its accesses in a word that the server reads.
     var hasWord = false

@@ -56,6 +56,8 @@ public struct DurableAttachment: Hashable, Sendable {
     public var state: AttachmentState
     public var isBarred: Bool
     public var isCondemned: Bool
+    /// It was revoked and has not said that it let go.
+    public var isSilent: Bool
     public var isPinned: Bool
     public var token: TokenID?
     /// When its lease ends.
@@ -64,7 +66,7 @@ public struct DurableAttachment: Hashable, Sendable {
     public init(
         id: AttachmentID, buffer: BufferID, client: ClientID, access: Access, mobility: Mobility, rights: Rights,
         generation: Generation, state: AttachmentState = .ok, isBarred: Bool = false, isCondemned: Bool = false,
-        isPinned: Bool = false, token: TokenID? = nil, end: Instant? = nil
+        isSilent: Bool = false, isPinned: Bool = false, token: TokenID? = nil, end: Instant? = nil
     ) {
         self.id = id
         self.buffer = buffer
@@ -76,6 +78,7 @@ public struct DurableAttachment: Hashable, Sendable {
         self.state = state
         self.isBarred = isBarred
         self.isCondemned = isCondemned
+        self.isSilent = isSilent
         self.isPinned = isPinned
         self.token = token
         self.end = end
