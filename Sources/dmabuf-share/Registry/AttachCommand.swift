@@ -12,7 +12,7 @@ struct AttachCommand: ParsableCommand {
         abstract: "Run a command with the descriptors of a registered buffer.",
         discussion: """
             COMMAND inherits the descriptors of the present generation, and its environment describes them as \
-            `export` does. The attachment lasts as long as COMMAND; its exit status is ours. What the registry says \
+            `export` does; what is under way then, and has to end before it reads, are the DMABUF_FENCE_FDS. The attachment lasts as long as COMMAND; its exit status is ours. What the registry says \
             meanwhile (the buffer moves, its owner wants it back) is told on standard error: COMMAND keeps the \
             memory that it was given until it ends, and nothing here says that it let go. A move does not wait for it: \
             `fence add` is for work that others wait for.
@@ -40,8 +40,15 @@ struct AttachCommand: ParsableCommand {
         try asking(options) { registry in
             let terms = AttachTerms(readOnly ? .read : .readWrite, .revocable, token: try shown.token())
             let attached = try buffer.attach(&registry, terms, until: options.deadline)
-            let running = try BufferEnvironment(attached.buffer, name: buffer.name).attend(words(of: command))
-            throw ExitCode(try running.wait(&registry) { tell($0, of: buffer.name) })
+            var work = try WorkUnderWay(on: attached, &registry, until: options.deadline)
+            let running = try BufferEnvironment(attached.buffer, name: buffer.givenName, fences: work.fences)
+                .attend(words(of: command))
+            let status = try running.wait(&registry) {
+                tell($0, of: buffer.name)
+            } meanwhile: { (registry) throws(RegistryError) in
+                try work.look(&registry, until: options.deadline)
+            }
+            throw ExitCode(status)
         }
     }
 }

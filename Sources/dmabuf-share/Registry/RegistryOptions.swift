@@ -41,6 +41,9 @@ struct BufferArgument: ParsableArguments {
 
     @OptionGroup var user: UserOption
 
+    /// nil where it was named by its number.
+    var givenName: String? { BufferID(hexadecimal: name) == nil ? name : nil }
+
     func find(
         _ registry: inout RegistryConnection, showing token: TokenID? = nil, until deadline: Deadline
     ) throws(RegistryError) -> BufferID {
@@ -68,28 +71,32 @@ struct UserOption: ParsableArguments {
                 throw .ruledOut(.noSuchBuffer)
             }
             return id
-        } catch { throw error.explained(showing: token) }
+        } catch { throw error.explained(name, showing: token) }
     }
 
     /// Attaches by name in one request, and by number.
     func attach(
         _ name: String, _ registry: inout RegistryConnection, _ terms: AttachTerms, until deadline: Deadline
     ) throws(RegistryError) -> AttachedBuffer {
-        if let id = BufferID(hexadecimal: name) { return try registry.attach(id, terms, until: deadline) }
-        do throws(RegistryError) { return try registry.attach(name, of: of, terms, until: deadline) } catch {
-            throw error.explained(showing: terms.token)
-        }
+        do throws(RegistryError) {
+            if let id = BufferID(hexadecimal: name) { return try registry.attach(id, terms, until: deadline) }
+            return try registry.attach(name, of: of, terms, until: deadline)
+        } catch { throw error.explained(name, showing: terms.token) }
     }
 }
 
 extension RegistryError {
-    /// A token opens a buffer, and no name.
-    fileprivate func explained(showing token: TokenID?) -> RegistryError {
-        guard token != nil, case .ruledOut(.noSuchBuffer) = self else { return self }
+    /// Says which: a command may take several. A token opens a buffer, and no name.
+    fileprivate func explained(_ name: String, showing token: TokenID?) -> RegistryError {
+        guard case .ruledOut(let refusal) = self else { return self }
+        let isNamed = refusal == .noSuchBuffer && token != nil && BufferID(hexadecimal: name) == nil
+        let remedy =
+            isNamed
+            ? "who has only a token names the buffer by its 32 digits, which `token create` prints" : refusal.remedy
         return .local(
             DMABufError(
-                .refused, Refusal.noSuchBuffer.sentence,
-                remedy: "who has only a token names the buffer by its 32 digits, which `token create` prints"))
+                refusal.isDeadline ? .deadline : .refused, "\(name.quotedForDisplay): \(refusal.sentence)",
+                remedy: remedy))
     }
 }
 
