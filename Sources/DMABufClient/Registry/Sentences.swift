@@ -46,8 +46,8 @@ extension Refusal {
         case .noSlots(let limit): "the buffer has room for \(limit) fences at most"
         case .notLater(let point): "the timeline is at point \(point) already"
         case .noSuchFence: "no fence of that timeline is pending: it has ended, or its time is over"
-        case .tooLong(let limit): "that is too long: at most \(limit.nanoseconds / 1_000_000) ms"
-        case .timedOut(let fences): "\(fences.count) fence(s) did not end in time"
+        case .tooLong(let limit): "that is too long: at most \(limit.nanoseconds.inSeconds) s"
+        case .timedOut(let fences): "\(fences.words) did not end in time"
         case .locked(let number): "the buffer is locked (lock \(number.rawValue))"
         case .holdsLock(let number): "this client has or waits for lock \(number.rawValue) already"
         case .lockEnded: "the lock is over"
@@ -71,7 +71,8 @@ extension Refusal {
         case .overQuota: "let go of what is not needed, or raise the limit of the registry"
         case .forbidden: "ask the owner to share it with you, or for a token"
         case .twoInQuarantine: "wait until they map the present generation, or detach; `dmabuf-share show` lists them"
-        case .timedOut, .lockTimedOut: "allow more time, or see who is in the way: dmabuf-share show"
+        case .timedOut: "allow more time, or see what is under way: dmabuf-share fence list"
+        case .lockTimedOut: "allow more time, or see who is in the way: dmabuf-share show"
         case .overCeiling: "let go of what is not needed, or ask whoever runs the registry"
         case .deniedByPolicy: "ask whoever runs the registry"
         case .settling: "try again in some seconds"
@@ -95,6 +96,22 @@ extension QuotaExcess {
     fileprivate var sentence: String {
         "over the limit of \(resource): \(limit) in all, \(remaining) left, \(share) of them this user's, "
             + "shared by \(users) user(s); most has user \(largest)"
+    }
+}
+
+extension UInt64 {
+    /// Nanoseconds as "2" or "0.5".
+    fileprivate var inSeconds: String {
+        let milliseconds = self / 1_000_000
+        return milliseconds % 1000 == 0 ? "\(milliseconds / 1000)" : "\(Double(milliseconds) / 1000)"
+    }
+}
+
+extension [FenceID] {
+    /// "fence 5", "fences 5, 6 and 2 more".
+    fileprivate var words: String {
+        let names = prefix(4).map { "\($0.rawValue)" }.joined(separator: ", ")
+        return (count == 1 ? "fence " : "fences ") + names + (count > 4 ? " and \(count - 4) more" : "")
     }
 }
 

@@ -50,9 +50,10 @@ struct FenceAdd: ParsableCommand {
         usage: "dmabuf-share fence add <name> --write|--read|--bookkeep [<options>] -- <command> ...",
         discussion: """
             COMMAND is given the buffer as `attach` gives it, and its exit status is ours. It does not wait for the work \
-            of others: `fence wait` does. The fence ends with COMMAND, however that ends, and is renewed until then, but \
+            of others: `fence wait` does. The fence ends with COMMAND, and is renewed until then, but \
             for a move, which waits for what was promised before it and no longer. With --within it is an error for those \
-            who wait after that.
+            who wait after that. Writing that fails, or of which nobody can say how it ended, leaves half of what it was \
+            to write: it is told as `owner dead` to who waits, until somebody has written well.
 
             EXAMPLES:
               dmabuf-share fence add frame --write -- ./render
@@ -75,37 +76,54 @@ struct FenceAdd: ParsableCommand {
 
     func validate() throws {
         if command.isEmpty { throw ValidationError("Name a command to run behind --.") }
+        if let within, within.duration <= .zero || within.duration > Duration(FenceTerms.longestInterval) {
+            throw ValidationError("--within is more than 0 seconds and at most 10.")
+        }
     }
 
     func run() throws {
         try asking(options) { registry in
             let terms = AttachTerms(kind == .write ? .readWrite : .read, .revocable, token: try shown.token())
             let attached = try buffer.attach(&registry, terms, until: options.deadline)
-            try registry.ask(.reserve(attached.attachment, slots: 1), until: options.deadline)
-            let status = try run(&registry, attached)
-            // Once this is answered the registry has seen the fence end, before it sees this process end.
+            try registry.ask(.reserve(attached.attachment, slots: 2), until: options.deadline)
+            let ended = try EventFence()
+            var promises = [1, 2].map {
+                LastingPromise(on: [attached.attachment], timeline: $0, end: .after(longest.duration))
+            }
+            let status: Int32
+            do { status = try run(&registry, attached, ended, &promises) } catch {
+                // Nothing was begun.
+                try? ended.signal()
+                throw error
+            }
+            // An eventfd whose owner goes without a signal is the word that there is for work that failed.
+            guard status == 0 || kind != .write else { throw ExitCode(status) }
+            try? ended.signal()
+            // Once this is answered the registry has seen the fences end, before it sees this process end.
             _ = try? registry.ask(.detach(attached.attachment), until: options.deadline)
             throw ExitCode(status)
         }
     }
 
-    /// Until COMMAND is there, an eventfd of ours stands for it: nobody slips in between its start and its fence. Whoever
-    /// has begun to wait by then waits for the eventfd, so it too is pending until COMMAND ends.
-    private func run(_ registry: inout RegistryConnection, _ attached: AttachedBuffer) throws -> Int32 {
-        let ended = try EventFence()
-        defer { try? ended.signal() }
-        var promise = LastingPromise(on: [attached.attachment], timeline: 1, end: .after(longest.duration))
-        try add(ended.fence, .eventFD, &registry, attached)
-        let running = try BufferEnvironment(attached.buffer, name: buffer.name).attend(words(of: command))
+    /// The work is two fences. COMMAND's own process is one, which ends with it whatever becomes of this process. The other is
+    /// an eventfd of ours: it is there before COMMAND is, so that nobody slips in between, and tells how it ended.
+    private func run(
+        _ registry: inout RegistryConnection, _ attached: AttachedBuffer, _ ended: EventFence,
+        _ promises: inout [LastingPromise]
+    ) throws -> Int32 {
+        try add(ended.fence, .eventFD, timeline: 1, point: 1, &registry, attached)
+        let running = try BufferEnvironment(attached.buffer, name: buffer.givenName).attend(words(of: command))
         do {
-            try add(try running.fence(), .pidFD, &registry, attached)
+            try add(try running.fence(), .pidFD, timeline: 2, point: 1, &registry, attached)
+            // Once more, and later: what ends well makes good what failed before it, and a process ends well.
+            try add(ended.fence, .eventFD, timeline: 1, point: 2, &registry, attached)
         } catch let error as RegistryError {
             note("\(error.asError.message): the fence ends with this process, and not with the command's")
         }
         return try running.wait(&registry) {
             tell($0, of: buffer.name)
         } meanwhile: { (registry) throws(RegistryError) in
-            try renew(&promise, &registry)
+            try renew(&promises, &registry)
         }
     }
 
@@ -113,23 +131,25 @@ struct FenceAdd: ParsableCommand {
 
     /// Returns by when to come again, if at all.
     private func renew(
-        _ promise: inout LastingPromise, _ registry: inout RegistryConnection
+        _ promises: inout [LastingPromise], _ registry: inout RegistryConnection
     ) throws(RegistryError) -> Deadline? {
         guard within == nil else { return nil }
-        do throws(RegistryError) { try promise.renew(&registry, until: options.deadline) } catch {
+        do throws(RegistryError) {
+            for index in promises.indices { try promises[index].renew(&registry, until: options.deadline) }
+        } catch {
             // That it is over is told by a notice.
             guard case .ruledOut = error else { throw error }
             return nil
         }
-        return promise.nextTurn
+        return promises.map(\.nextTurn).min()
     }
 
-    /// The later takes the earlier one's place.
     private func add(
-        _ fence: Fence, _ kind: FenceTerms.Kind, _ registry: inout RegistryConnection, _ attached: AttachedBuffer
+        _ fence: Fence, _ kind: FenceTerms.Kind, timeline: UInt32, point: UInt64, _ registry: inout RegistryConnection,
+        _ attached: AttachedBuffer
     ) throws {
         let terms = FenceTerms(
-            timeline: 1, point: kind == .eventFD ? 1 : 2, usage: self.kind.usage, kind: kind, within: longest.interval)
+            timeline: timeline, point: point, usage: self.kind.usage, kind: kind, within: longest.interval)
         _ = try registry.add(fence, to: attached.attachment, terms, until: options.deadline)
     }
 }

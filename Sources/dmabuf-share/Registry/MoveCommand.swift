@@ -16,7 +16,9 @@ struct MoveCommand: ParsableCommand {
             content is copied, and from then on the new memory is the buffer's, under the next generation. Who has \
             the old memory open still reaches the old memory.
 
-            A move that fails, is late or is interrupted is called off, and the buffer goes on as it was. What \
+            A move that fails, is late or is interrupted is called off, and the buffer goes on as it was; so is one \
+            during which work on the buffer fails, or does not end in the time that was promised for it, unless those who \
+            are late are cut off. What \
             a device has is pinned, and a move of it is refused; with --wait it is asked for again until the device is \
             done, as with a frame of a stream.
 
@@ -62,25 +64,40 @@ struct MoveCommand: ParsableCommand {
             let attached = try buffer.attach(&registry, AttachTerms(.read, token: token), until: options.deadline)
             let target = try exporter.export(like: attached.buffer)
             target.takeNames(of: attached.buffer)
+            let before = try registry.work(on: attached, until: options.deadline)
+            var torn: FenceStatus?
             let insistence = wait.map { Deadline.after($0.duration) } ?? .now()
             let outcome = try insisting(until: insistence, unless: signals.descriptor) { () throws(RegistryError) in
                 try registry.move(
                     attached, to: target, MoveTerms(within: within.interval, late: late.late, token: token),
                     unless: signals.descriptor
-                ) { (ready) throws(DMABufError) in try copy(attached.buffer, into: target, ready, signals) }
+                ) { (ready) throws(DMABufError) in
+                    if ready.work != .ok { torn = ready.work }
+                    try checkWork(ready.work, before)
+                    try copy(attached.buffer, into: target, ready, signals)
+                }
             }
-            let report = try MoveReport(attached, outcome, named: buffer.name, exporter.name, since: begun)
+            let report = try MoveReport(attached, outcome, torn, named: buffer.name, exporter.name, since: begun)
             try emit(report, json: options.json)
         }
+    }
+
+    /// What failed before is not this move's to find; what fails while it waits leaves content that nobody has seen.
+    private func checkWork(_ work: FenceStatus, _ before: FenceStatus) throws(DMABufError) {
+        guard work != .ok else { return }
+        guard late == .cutOff || work == before else {
+            throw DMABufError(
+                work == .error(110) ? .deadline : .failed,
+                "work on \(buffer.name.quotedForDisplay) ended with \(work.words) while the move waited for it; the buffer goes "
+                    + "on as it was", remedy: "write it anew and move it then, or take what is there: --late cut-off")
+        }
+        note("work on the old memory ended with \(work.words): what is moved may be torn")
     }
 
     private func copy(
         _ source: DescribedBuffer, into target: DescribedBuffer, _ ready: RegistryConnection.ReadyToCopy,
         _ signals: borrowing SignalFD
     ) throws(DMABufError) {
-        if ready.work != .ok {
-            note("work on the old memory ended with \(ready.work.words): what is moved may be torn")
-        }
         var progress = Progress("copying", of: source.memory.reduce(0) { $0 + $1.byteCount })
         defer { progress.end() }
         var isInterrupted = false
@@ -94,6 +111,17 @@ struct MoveCommand: ParsableCommand {
         throw isInterrupted
             ? DMABufError(.failed, "interrupted while the content was copied; the buffer goes on as it was")
             : DMABufError(.deadline, "the content could not be copied in time; the buffer goes on as it was")
+    }
+}
+
+extension RegistryConnection {
+    /// How the work on a buffer stands, or ended.
+    fileprivate mutating func work(
+        on attached: AttachedBuffer, until deadline: Deadline
+    ) throws(RegistryError) -> FenceStatus {
+        let request = Request.snapshot(attached.attachment, .bookkeep)
+        guard case .snapshot(let status, _) = try ask(request, until: deadline) else { return .ok }
+        return status
     }
 }
 
@@ -125,19 +153,22 @@ struct MoveReport: Report {
     let exporter: String
     let size: UInt64
     let cutOff: [HolderReport]
+    /// How the work on the old memory ended.
+    let work: String
     let duration: UInt64
     private let name: String
     private let late: [Holder]
 
     enum CodingKeys: String, CodingKey {
-        case id, from, to, exporter, size
+        case id, from, to, exporter, size, work
         case cutOff = "cut_off"
         case duration = "duration_ns"
     }
 
     /// Throws what a move that came to nothing came to.
     init(
-        _ attached: AttachedBuffer, _ outcome: MoveOutcome, named name: String, _ exporter: String,
+        _ attached: AttachedBuffer, _ outcome: MoveOutcome, _ torn: FenceStatus?, named name: String,
+        _ exporter: String,
         since begun: Deadline
     ) throws(DMABufError) {
         switch outcome {
@@ -151,6 +182,7 @@ struct MoveReport: Report {
         self.exporter = exporter
         size = attached.buffer.description.byteCount
         cutOff = late.map(HolderReport.init)
+        work = (torn ?? .ok).words
         duration = Deadline.now().nanoseconds - begun.nanoseconds
         self.name = name
     }
