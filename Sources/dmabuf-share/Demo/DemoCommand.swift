@@ -2,8 +2,10 @@
 
 import ArgumentParser
 import DMABuf
+import DMABufClient
 import DMABufModel
 import DMABufSystem
+import SystemPackage
 
 struct DemoCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,6 +21,7 @@ struct DemoCommand: ParsableCommand {
             EXAMPLES:
               dmabuf-share demo
               dmabuf-share demo --from vgem
+              dmabuf-share demo --embedded & dmabuf-share watch
               dmabuf-share demo --require-real --json
             """)
 
@@ -28,8 +31,18 @@ struct DemoCommand: ParsableCommand {
     @Flag(help: "Fail with 2 unless a real dma-buf can be shared.")
     var requireReal = false
 
+    @Flag(help: "Serve the registry of the second act where others look for one, so that they can watch.")
+    var embedded = false
+
+    @Option(help: "With --embedded: where. Default: $DMABUF_SHARE_SOCKET, then this user's own.")
+    var socket: String?
+
     @Flag(help: "Print as JSON, at the end.")
     var json = false
+
+    func validate() throws {
+        if socket != nil, !embedded { throw ValidationError("--socket goes with --embedded.") }
+    }
 
     func run() throws {
         try reporting(json: json) {
@@ -41,12 +54,29 @@ struct DemoCommand: ParsableCommand {
                         ? "only the stand-in exists on this machine" : "memfd is a stand-in and no real dma-buf",
                     remedy: "`dmabuf-share doctor` says what is missing", tried: attempts)
             }
-            let result = try DemoSupervisor(exporter: exporter, attempts: attempts) { text in
+            let place = embedded ? try servable() : nil
+            let result = try DemoSupervisor(exporter: exporter, attempts: attempts, socket: place) { text in
                 if !json { try write(text) }
             }.run()
             if json { try emit(result, json: true) }
             if !result.verified { throw ExitCode(Status.failed) }
         }
+    }
+
+    private func servable() throws(DMABufError) -> String {
+        guard let path = socket ?? RegistryAddress.standard else {
+            throw RegistryError.noRegistry(path: nil, nil).asError
+        }
+        if let other = try? UnixSocket.connect(to: path, until: .after(.seconds(1))), (try? other.peer) != nil {
+            throw DMABufError(
+                .failed, "a registry serves at \(path.escapedForDisplay) already", cause: .addressInUse,
+                remedy: "name another socket, or stop it: dmabuf-share serve --stop")
+        }
+        if socket == nil, let end = path.lastIndex(of: "/") {
+            // As `serve` does: ours to make, as the path is.
+            try? Folder.create(String(path[..<end]), mode: 0o755)
+        }
+        return path
     }
 
     private func choose() throws(DMABufError) -> (any Exporter, [String]) {

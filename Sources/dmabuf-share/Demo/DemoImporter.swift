@@ -155,7 +155,7 @@ enum DemoOwner {
                 .bytes(UInt64(byteCount)), from: exporter, name: "demo", until: deadline)
             let attached = try registry.attach(id, AttachTerms(.readWrite), until: deadline)
             try registry.access(attached, .readWrite, until: deadline) { (buffer) throws(DMABufError) in
-                try buffer.fill(from: "pattern")
+                _ = try buffer.fill(from: "pattern")
             }
             try registry.ask(.detach(attached.attachment), until: deadline)
             return

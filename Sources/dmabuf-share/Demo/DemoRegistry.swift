@@ -12,16 +12,18 @@ struct DemoRegistry: ~Copyable {
     private let exporter: String
     /// Where the buffer moves to, and back.
     private let other: String
-    private let folder: String
+    /// Of our own, with the socket; nil where that is others' to see.
+    private let folder: String?
+    private let socket: String
     private let registry: ChildProcess
     private var mover: RegistryConnection
     private static let name = "demo"
 
-    /// Starts a registry of our own, at a socket that nobody else knows.
-    init(exporter: String) throws {
-        let folder = "/tmp/dmabuf-share-demo-\(OwnProcess.processID)"
-        try Folder.create(folder)
-        let socket = "\(folder)/registry.sock"
+    /// Starts a registry of our own, at a socket that nobody else knows unless one is named.
+    init(exporter: String, socket place: String?) throws {
+        let folder = place == nil ? "/tmp/dmabuf-share-demo-\(OwnProcess.processID)" : nil
+        if let folder { try Folder.create(folder) }
+        let socket = place ?? "\(folder ?? "")/registry.sock"
         let registry = try ChildProcess(
             CommandWord.words([OwnProcess.executablePath, "serve", "--no-vault", "--log", "error", "--socket", socket]),
             environment: OwnProcess.environment, descriptors: DescriptorList())
@@ -29,6 +31,7 @@ struct DemoRegistry: ~Copyable {
         self.exporter = exporter
         other = Self.another(than: exporter)
         self.folder = folder
+        self.socket = socket
         self.registry = registry
     }
 
@@ -51,7 +54,6 @@ struct DemoRegistry: ~Copyable {
         return all.first { $0 != exporter && $0 != "memfd" } ?? exporter
     }
 
-    private var socket: String { "\(folder)/registry.sock" }
     private var deadline: Deadline { .after(DemoChannel.patience) }
 
     consuming func play(_ log: inout DemoLog) throws {
@@ -116,7 +118,7 @@ struct DemoRegistry: ~Copyable {
         try? registry.send(.kill)
         _ = try? registry.wait(until: .after(.seconds(2)))
         try? FileType.remove(socket)
-        Folder.remove(folder)
+        if let folder { Folder.remove(folder) }
     }
 
     /// Whoever pins vetoes, and is named.

@@ -11,6 +11,8 @@ import SystemPackage
 struct DemoSupervisor {
     let exporter: any Exporter
     let attempts: [String]
+    /// Where the registry serves; nil: where nobody else looks.
+    let socket: String?
     /// Where lines for people go, as they happen.
     let show: (String) throws -> Void
 
@@ -78,7 +80,7 @@ struct DemoSupervisor {
         consumer.abandon()
         guard log.steps.last?.id == "end" else { return log.steps }
         try show("the same memory through a registry: an owner, three importers\n")
-        do { try DemoRegistry(exporter: exporter.name).play(&log) } catch { log.fail("\(error)") }
+        do { try DemoRegistry(exporter: exporter.name, socket: socket).play(&log) } catch { log.fail("\(error)") }
         return log.steps
     }
 
