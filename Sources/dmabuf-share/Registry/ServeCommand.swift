@@ -49,7 +49,7 @@ struct ServeCommand: ParsableCommand {
     @Flag(help: "Take the place of the registry that serves there; its clients go on with this one.")
     var replace = false
 
-    @Flag(help: "Stop the registry that serves there, and then its vault: nothing survives.")
+    @Flag(help: "Stop the registry that serves there, and its vault: nothing survives.")
     var stop = false
 
     @Option(help: "How much to log on standard error: debug, info, notice, warning, error.")
@@ -63,12 +63,8 @@ struct ServeCommand: ParsableCommand {
         if let file = policy.check { return try policy.check(file) }
         let policy = try policy.read()
         try reporting(json: false) {
-            if stop { return try stopServing() }
-            do throws(Errno) { try serve(policy) } catch {
-                throw DMABufError.system(
-                    "serve", error,
-                    remedy: error == .addressInUse ? "a registry serves there already: use it, or stop it" : nil)
-            }
+            if stop { return try RegistryStop(socket: socket, vault: vault).run() }
+            do throws(Errno) { try serve(policy) } catch { throw explained(error) }
         }
     }
 
@@ -103,20 +99,21 @@ struct ServeCommand: ParsableCommand {
         try? notifier.stopping()
     }
 
-    private func stopServing() throws(DMABufError) {
+    private func explained(_ error: Errno) -> DMABufError {
         guard let path = socket ?? RegistryAddress.standard else {
-            throw DMABufError(.noRegistry, "no place for a socket: $XDG_RUNTIME_DIR is not set")
+            return DMABufError(
+                .unavailable, "serve: there is no place for a socket, as $XDG_RUNTIME_DIR is not set", cause: error,
+                remedy: "name one with --socket, or set DMABUF_SHARE_SOCKET")
         }
-        do throws(Errno) {
-            try Vault.stop(at: vault ?? VaultPlace.beside(path), until: .after(.seconds(15)))
-        } catch {
+        let remedy: String? =
             switch error {
-            case .connectionRefused, .noSuchFileOrDirectory:
-                throw DMABufError(.noRegistry, "no vault is there for \(path.escapedForDisplay)", cause: error)
-            case .timedOut: throw DMABufError(.deadline, "the registry did not stop in time")
-            default: throw .system("stop the registry", error)
+            case .addressInUse: "a registry serves there already: use it, stop it, or take its place with --replace"
+            case .fileExists: "something else is there: name another socket"
+            case .noSuchFileOrDirectory: "make the folder first, or name another socket"
+            case .permissionDenied, .notPermitted: "serve where this user may, or as the user who serves there"
+            default: nil
             }
-        }
+        return DMABufError(.failed, "serve at \(path.escapedForDisplay): \(error)", cause: error, remedy: remedy)
     }
 
     private func listen() throws(Errno) -> UnixListener {
@@ -126,10 +123,7 @@ struct ServeCommand: ParsableCommand {
             if replace, let path = listener.boundPath { try makeRoom(at: path) }
             return listener
         }
-        guard let path = socket ?? RegistryAddress.standard else {
-            note("no place for a socket: $XDG_RUNTIME_DIR is not set; name one with --socket PATH")
-            throw .invalidArgument
-        }
+        guard let path = socket ?? RegistryAddress.standard else { throw .invalidArgument }
         if socket == nil, let end = path.lastIndex(of: "/") {
             // Ours to make, as the path is; who may connect is the socket's mode.
             do throws(Errno) { try Folder.create(String(path[..<end]), mode: 0o755) } catch {
