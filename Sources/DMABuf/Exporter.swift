@@ -22,7 +22,9 @@ extension Exporter {
     /// Refuses what cannot be before any ioctl: the first line of every `export`.
     func check(_ request: BufferRequest) throws(DMABufError) {
         guard request.isPossible else {
-            throw DMABufError(.invalid, "\(name): no buffer can be made for \(request)")
+            throw DMABufError(
+                .invalid, "\(name): no buffer can be made of \(request)",
+                remedy: "ask for 1 byte to 8 EiB, or for an image with sides of 1 to \(BufferRequest.sideLimit) pixels")
         }
         guard let limit = offer.sizeLimit else { return }
         let needed = request.linearDescription(pageSize: SystemMemory.pageSize).byteCount

@@ -41,6 +41,15 @@ public enum BufferRequest: Equatable, Sendable {
     }
 }
 
+extension BufferRequest: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .bytes(let byteCount): "\(byteCount) bytes"
+        case .image(let width, let height, let format): "\(width)x\(height) pixels of \(format.text)"
+        }
+    }
+}
+
 /// `value` up to the next multiple of `unit`; the caller has bounded `value`.
 package func roundUp(_ value: UInt64, to unit: UInt64) -> UInt64 {
     (value + unit - 1) / unit * unit

@@ -52,6 +52,8 @@ struct ImporterName: ExpressibleByArgument {
 
     static let cpu = ImporterName(text: "cpu")
 
+    var defaultValueDescription: String { text }
+
     private init(text: String) { self.text = text }
 
     init?(argument: String) {
@@ -114,7 +116,7 @@ struct MakeOptions: ParsableArguments {
 
     /// Makes the buffer and fills it. What was tried on the way to an exporter goes to standard error.
     func make(named name: String? = nil) throws(DMABufError) -> DescribedBuffer {
-        let buffer = try exporter().export(request)
+        let buffer = try export()
         for memory in buffer.memory {
             if let name { try memory.setName(name) }
         }
@@ -122,10 +124,17 @@ struct MakeOptions: ParsableArguments {
         return buffer
     }
 
-    private func exporter() throws(DMABufError) -> any Exporter {
-        if let from { return try ExporterBackend.open(from.text) }
+    private func export() throws(DMABufError) -> DescribedBuffer {
+        if let from { return try ExporterBackend.open(from.text).export(request) }
         let (exporter, attempts) = try ExporterBackend.choose()
-        for attempt in attempts { note(attempt.line.escapedForDisplay) }
-        return exporter
+        let tried = attempts.map(\.line)
+        do throws(DMABufError) {
+            let made = try exporter.export(request)
+            for line in tried { note(line.escapedForDisplay) }
+            return made
+        } catch {
+            throw DMABufError(
+                error.code, error.message, cause: error.cause, remedy: error.remedy, tried: tried + error.tried)
+        }
     }
 }

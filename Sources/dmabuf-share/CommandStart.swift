@@ -16,14 +16,22 @@ func start(
     } catch {
         let name = command[0].description.escapedForDisplay
         switch error {
-        case .noSuchFileOrDirectory, .notDirectory:
-            note("cannot run \(name): \(error)")
-            throw ExitCode(Status.notFound)
+        case .noSuchFileOrDirectory, .notDirectory: throw NotRun(name: name, cause: error, status: Status.notFound)
         case .permissionDenied, .execFormatError, .isDirectory:
-            note("cannot run \(name): \(error)")
-            throw ExitCode(Status.notExecutable)
+            throw NotRun(name: name, cause: error, status: Status.notExecutable)
         default: throw DMABufError.system("run \(name)", error)
         }
+    }
+}
+
+/// A command that cannot be run or found.
+struct NotRun: Error {
+    let name: String
+    let cause: Errno
+    let status: Int32
+
+    var explained: DMABufError {
+        DMABufError(.failed, "cannot run \(name): \(cause)", cause: cause, remedy: "name a program behind --")
     }
 }
 
@@ -74,7 +82,7 @@ struct AttendedCommand: ~Copyable {
                 if let ending { return ending.status }
             }
         } catch let error as RegistryError {
-            note("the registry is gone, and the command runs on: \(error.asError.message)")
+            note("the command runs on, and is no client of the registry any more: \(error.asError.message)")
         }
         return try waitForEnd(of: child, signals)
     }

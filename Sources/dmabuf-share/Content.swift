@@ -7,12 +7,15 @@ import SystemPackage
 
 /// What commands do with the bytes of a buffer; always through the bracket.
 extension DescribedBuffer {
-    /// Writes the pattern, or a file: its bytes fill the dma-bufs one after the other, and what is left keeps its zeros.
-    func fill(from source: String) throws(DMABufError) {
+    /// Writes the pattern, or a file: its bytes fill the dma-bufs one after the other, and what is left stays as it is. Returns
+    /// how many bytes were written.
+    @discardableResult
+    func fill(from source: String) throws(DMABufError) -> UInt64 {
         if source == "pattern" {
             for buffer in memory { try buffer.write { bytes in Pattern.fill(&bytes) } }
-            return
+            return memory.reduce(0) { $0 + $1.byteCount }
         }
+        var written: UInt64 = 0
         let file = try opening(source, .readOnly)
         var progress = Progress("filling", of: description.byteCount)
         defer { progress.end() }
@@ -24,6 +27,7 @@ extension DescribedBuffer {
                         let count = try file.read(into: &bytes, start..<min(start + Self.chunk, bytes.byteCount))
                         if count == 0 { return }
                         start += count
+                        written += UInt64(count)
                         progress.add(count)
                     }
                 }
@@ -33,6 +37,7 @@ extension DescribedBuffer {
         guard try isAtEnd(source, file) else {
             throw DMABufError(.invalid, "\(source.escapedForDisplay) is larger than the buffer")
         }
+        return written
     }
 
     /// The checksum of all described bytes, in order.
@@ -90,7 +95,10 @@ private func opening(_ path: String, _ access: OpenAccess) throws(DMABufError) -
     do throws(Errno) {
         return try Descriptor.open(path, access)
     } catch {
-        throw .system("open \(path.escapedForDisplay)", error)
+        // A file of the user's is nothing that the machine has not.
+        throw DMABufError(
+            .failed, "open \(path.escapedForDisplay): \(error)", cause: error,
+            remedy: access == .create ? "name a file that this user may write" : "name a file that this user may read")
     }
 }
 

@@ -38,7 +38,13 @@ func reporting(json: Bool, _ work: () throws -> Void) throws {
     } catch let error as DMABufError {
         explain(error, json: json)
         throw ExitCode(error.status)
-    }
+    } catch let error as NotRun {
+        explain(error.explained, json: json)
+        throw ExitCode(error.status)
+    } catch let error as OutputError {
+        explain(error.explained, json: json)
+        throw ExitCode(Status.failed)
+    } catch is ReaderGone {}
 }
 
 /// The error as people and programs read it.

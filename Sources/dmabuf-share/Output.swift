@@ -38,7 +38,33 @@ private struct Versioned<Value: Encodable>: Encodable {
 
 /// Writes to standard output at once. A reader that has gone has read enough: the work goes on, and its status is true.
 func write(_ text: String) throws {
-    do { try StandardStream.output.write(text) } catch Errno.brokenPipe {}
+    do { try writeForReader(text) } catch is ReaderGone {}
+}
+
+/// As above, of work that has no end but for its reader: see ``ReaderGone``.
+func emitForReader<R: Report>(_ report: R, json: Bool) throws {
+    try writeForReader(json ? encode(report) + "\n" : report.text)
+}
+
+private func writeForReader(_ text: String) throws {
+    do throws(Errno) { try StandardStream.output.write(text) } catch {
+        if error == .brokenPipe { throw ReaderGone() }
+        throw OutputError(cause: error)
+    }
+}
+
+/// Whoever read standard output has read enough. It ends a command, with 0.
+struct ReaderGone: Error {}
+
+/// What was found, or done, could not be said.
+struct OutputError: Error {
+    let cause: Errno
+
+    var explained: DMABufError {
+        DMABufError(
+            .failed, "the work is done, and its report could not be written to standard output: \(cause)", cause: cause,
+            remedy: "make room, or write elsewhere")
+    }
 }
 
 /// Columns as wide as their widest cell, two spaces apart.

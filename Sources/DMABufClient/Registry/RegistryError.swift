@@ -28,10 +28,12 @@ extension RegistryError {
     /// For programs that know one error type: the same in words, with what to do.
     public var asError: DMABufError {
         switch self {
-        case .noRegistry(let path, let cause):
-            let place = path.map { "at \($0.escapedForDisplay)" } ?? "anywhere: neither $XDG_RUNTIME_DIR nor --socket"
+        case .noRegistry(let path?, let cause): return Self.notReached(path, cause)
+        case .noRegistry(nil, let cause):
             return DMABufError(
-                .noRegistry, "no registry serves \(place)", cause: cause, remedy: "start one: dmabuf-share serve")
+                .noRegistry, "no registry serves: there is no place for its socket, as $XDG_RUNTIME_DIR is not set",
+                cause: cause,
+                remedy: "set DMABUF_SHARE_SOCKET, or name a socket with --socket, here and for dmabuf-share serve")
         case .untrusted(let path):
             return DMABufError(
                 .refused, "the registry at \(path.escapedForDisplay) is neither this user's nor root's",
@@ -45,9 +47,45 @@ extension RegistryError {
             return DMABufError(
                 .gone, "the registry was restarted while it was asked; whether it did it is not known",
                 remedy: "look, and ask again if need be")
+        case .connection(.farewell(let farewell)): return Self.toldToGo(farewell)
         case .connection(.deadline): return DMABufError(.deadline, "the registry did not answer in time")
         case .connection(let error): return DMABufError(.gone, "\(error)".escapedForDisplay)
         case .local(let error): return error
+        }
+    }
+
+    private static func notReached(_ path: String, _ cause: Errno?) -> DMABufError {
+        let place = path.escapedForDisplay
+        switch cause {
+        case .permissionDenied:
+            return DMABufError(
+                .unavailable, "the registry's socket at \(place) is closed to this user", cause: cause,
+                remedy:
+                    "have it served with another mode (dmabuf-share serve --mode 0666), or serve one of your own elsewhere"
+            )
+        case .invalidArgument, .fileNameTooLong, .noBufferSpace:
+            return DMABufError(
+                .invalid, "\(place.isEmpty ? "nothing" : place) is no path for a socket: it has 1 to 107 bytes",
+                cause: cause,
+                remedy: "name another socket")
+        case .connectionRefused where FileType(at: path) == .other:
+            return DMABufError(
+                .noRegistry, "no registry serves at \(place), which is no socket", cause: cause,
+                remedy: "name another socket, or start one there: dmabuf-share serve")
+        default:
+            return DMABufError(
+                .noRegistry, "no registry serves at \(place)", cause: cause, remedy: "start one: dmabuf-share serve")
+        }
+    }
+
+    private static func toldToGo(_ farewell: Farewell) -> DMABufError {
+        let text = "the registry ended the connection: \(farewell.text) (\(farewell.reason))".escapedForDisplay
+        switch farewell.reason {
+        case .unserved:
+            return DMABufError(
+                .unavailable, text, remedy: "try again later, or have its limits and those of its user raised")
+        case .leaving: return DMABufError(.gone, text, remedy: "try again in a moment")
+        default: return DMABufError(.gone, text)
         }
     }
 }

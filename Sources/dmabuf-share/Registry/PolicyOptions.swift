@@ -36,13 +36,12 @@ struct PolicyOptions: ParsableArguments {
 
     func check(_ path: String) throws {
         let file = PolicyFile(path)
-        do throws(PolicyFile.Problem) {
-            let report = PolicyReport(file, try file.read())
-            try? emit(report, json: json)
-        } catch {
-            try? emit(PolicyReport(file, error), json: json)
-            throw ExitCode(Status.failed)
+        let report: PolicyReport
+        do throws(PolicyFile.Problem) { report = PolicyReport(file, try file.read()) } catch {
+            report = PolicyReport(file, error)
         }
+        try reporting(json: json) { try emit(report, json: json) }
+        if !report.ok { throw ExitCode(Status.failed) }
     }
 }
 

@@ -47,6 +47,7 @@ struct ShareCommand: ParsableCommand {
     var command: [String] = []
 
     func validate() throws {
+        try checkName(name)
         if keep, embedded {
             throw ValidationError("--keep and --embedded: that registry ends with this command, and keeps nothing.")
         }
@@ -98,7 +99,7 @@ struct ShareCommand: ParsableCommand {
             let attached = try registry.attach(id, AttachTerms(.readWrite), until: options.deadline)
             if let fill = buffer.fill {
                 try registry.access(attached, .readWrite, until: options.deadline) { (buffer) throws(DMABufError) in
-                    try buffer.fill(from: fill)
+                    _ = try buffer.fill(from: fill)
                 }
             }
             // Whoever finds it by its name finds it full.
@@ -122,6 +123,13 @@ struct ShareCommand: ParsableCommand {
                 throw error
             }
         }
+    }
+}
+
+/// Who has one like a number is found by neither.
+func checkName(_ name: String) throws {
+    if BufferID(hexadecimal: name) != nil {
+        throw ValidationError("32 hexadecimal digits are the number of a buffer: choose another name.")
     }
 }
 

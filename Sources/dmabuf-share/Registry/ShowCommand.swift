@@ -50,7 +50,8 @@ struct ShowReport: Report {
 
     init(_ found: Inspection, _ description: BufferDescription) {
         buffer = BufferReport(found.listing)
-        inode = found.backing.inode
+        // Without the bit that tells stand-ins apart.
+        inode = found.backing.inode & ~(1 << 63)
         provesRelease = found.backing.provesRelease
         fourcc = description.image.map { PixelFormat.text(of: $0.fourcc) }
         width = description.image?.width

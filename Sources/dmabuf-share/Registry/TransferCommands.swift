@@ -14,10 +14,11 @@ struct ReadCommand: ParsableCommand {
 
             EXAMPLES:
               dmabuf-share read frame frame.raw
+              dmabuf-share read frame - | sha256sum
             """)
 
     @OptionGroup var buffer: BufferArgument
-    @Argument(help: "The file to write.") var file: String
+    @Argument(help: "The file to write; - is standard output, and the report goes to standard error.") var file: String
     @OptionGroup var shown: TokenOptions
     @OptionGroup var options: RegistryOptions
 
@@ -26,10 +27,11 @@ struct ReadCommand: ParsableCommand {
             let deadline = options.deadline
             let attached = try buffer.attach(&registry, AttachTerms(.read, token: shown.token()), until: deadline)
             try registry.access(attached, .read, until: deadline) { (buffer) throws(DMABufError) in
-                try buffer.copy(to: file)
+                try buffer.copy(to: file == "-" ? "/dev/stdout" : file)
             }
             registry.tellFailedWork(of: attached, buffer.name, until: deadline)
-            try emit(TransferReport(attached, did: "read"), json: options.json)
+            let report = TransferReport(attached, did: "read", attached.buffer.description.byteCount)
+            if file == "-" { note(String(report.text.dropLast())) } else { try emit(report, json: options.json) }
         }
     }
 }
@@ -38,13 +40,16 @@ struct WriteCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "write", abstract: "Copy a file, or the pattern, into a registered buffer.",
         discussion: """
+            What a file is too short for stays as it was, and how much was written is told.
+
             EXAMPLES:
               dmabuf-share write frame frame.raw
               dmabuf-share write frame pattern
             """)
 
     @OptionGroup var buffer: BufferArgument
-    @Argument(help: "The file to read, or `pattern`: byte i is (i*31 + 7) mod 256.") var file: String
+    @Argument(help: "The file to read, - for standard input, or `pattern`: byte i is (i*31 + 7) mod 256.")
+    var file: String
     @OptionGroup var shown: TokenOptions
     @OptionGroup var options: RegistryOptions
 
@@ -52,10 +57,11 @@ struct WriteCommand: ParsableCommand {
         try asking(options) { registry in
             let deadline = options.deadline
             let attached = try buffer.attach(&registry, AttachTerms(.readWrite, token: shown.token()), until: deadline)
+            var written: UInt64 = 0
             try registry.access(attached, .readWrite, until: deadline) { (buffer) throws(DMABufError) in
-                try buffer.fill(from: file)
+                written = try buffer.fill(from: file == "-" ? "/dev/stdin" : file)
             }
-            try emit(TransferReport(attached, did: "wrote"), json: options.json)
+            try emit(TransferReport(attached, did: "wrote", written), json: options.json)
         }
     }
 }
@@ -63,17 +69,24 @@ struct WriteCommand: ParsableCommand {
 struct TransferReport: Report {
     let id: String
     let generation: UInt64
+    /// Of the buffer.
     let size: UInt64
+    /// Bytes that were read or written.
+    let transferred: UInt64
     private let did: String
 
-    enum CodingKeys: CodingKey { case id, generation, size }
+    enum CodingKeys: CodingKey { case id, generation, size, transferred }
 
-    init(_ attached: AttachedBuffer, did: String) {
+    init(_ attached: AttachedBuffer, did: String, _ transferred: UInt64) {
+        self.transferred = transferred
         id = attached.id.hexadecimal
         generation = attached.generation.rawValue
         size = attached.buffer.description.byteCount
         self.did = did
     }
 
-    var text: String { "\(did) \(humanBytes(size)), generation \(generation)\n" }
+    var text: String {
+        let rest = transferred < size ? " of \(humanBytes(size)); the rest is as it was" : ""
+        return "\(did) \(humanBytes(transferred))\(rest), generation \(generation)\n"
+    }
 }

@@ -14,7 +14,8 @@ struct WatchCommand: ParsableCommand {
         discussion: """
             With names: attaches to the buffers and behaves as everyone should. It lets go when it is asked to, maps the new \
             memory after a move, and leaves a buffer whose owner wants it back, or is gone. Ends when nothing is left \
-            to watch. Without names: looks at the list of buffers, again and again. Either ends on Control-C with 0.
+            to watch. Without names: looks at the list of buffers, again and again. Either ends on Control-C, or when \
+            nobody reads what it prints, with 0.
 
             EXAMPLES:
               dmabuf-share watch frame
@@ -52,14 +53,14 @@ struct WatchCommand: ParsableCommand {
             let attached = try user.attach(
                 name, &registry, AttachTerms(.read, .movable, token: token), until: options.deadline)
             watcher.add(attached, name)
-            try emit(NoticeReport(attached, "attached", name: name), json: options.json)
+            try emitForReader(NoticeReport(attached, "attached", name: name), json: options.json)
         }
         let end = Deadline(nanoseconds: .max)
         while !watcher.isEmpty, let notice = try registry.nextNotice(until: end, unless: signals.descriptor) {
             // Said before it is acted upon, so that nothing is lost if that fails.
-            try emit(NoticeReport(notice, name: watcher.name(of: notice)), json: options.json)
+            try emitForReader(NoticeReport(notice, name: watcher.name(of: notice)), json: options.json)
             if let mapped = try watcher.act(on: notice, &registry) {
-                try emit(NoticeReport(mapped, "mapped", name: watcher.name(of: notice)), json: options.json)
+                try emitForReader(NoticeReport(mapped, "mapped", name: watcher.name(of: notice)), json: options.json)
             }
         }
     }
@@ -70,11 +71,11 @@ struct WatchCommand: ParsableCommand {
             let present = try registry.list(until: options.deadline)
             for listing in present where known[listing.buffer] != listing {
                 let event = known[listing.buffer] == nil ? "added" : "changed"
-                try emit(ListingReport(event, listing), json: options.json)
+                try emitForReader(ListingReport(event, listing), json: options.json)
             }
             let ids = Set(present.map(\.buffer))
             for listing in known.values where !ids.contains(listing.buffer) {
-                try emit(ListingReport("removed", listing), json: options.json)
+                try emitForReader(ListingReport("removed", listing), json: options.json)
             }
             known = Dictionary(present.map { ($0.buffer, $0) }) { $1 }
             // Whoever is attached to nothing is told nothing; only the registry's end is seen here.
