@@ -46,10 +46,11 @@ struct Grant: Hashable, Sendable {
         return isAllowed ? audience == .everyone : other == .everyone
     }
 
-    /// Where none is named, the best there is might be any: it is denied, and allowed as what the line names.
+    /// Where none is named, the best there is might be any: it is denied, and allowed as what the line names. So might a kind's
+    /// first, where no more than the kind is named.
     private func fitsExporter(_ asked: Asked) -> Bool {
         guard !exporters.isEmpty, let name = asked.exporter else { return true }
-        return exporters.contains { $0.covers(name) }
+        return exporters.contains { $0.covers(name) || !isAllowed && $0.isOfKind(name) }
     }
 }
 
@@ -144,6 +145,9 @@ struct ExporterName: Hashable, Sendable {
     private static let incomplete: Set<String> = ["heap", "dumb", "v4l2", "gbm"]
 
     var isComplete: Bool { !Self.incomplete.contains(text) }
+
+    /// Whether `kind` alone might stand for it.
+    func isOfKind(_ kind: String) -> Bool { text.hasPrefix(kind + ":") }
 
     func covers(_ name: String) -> Bool { name == text || name.hasPrefix(text + ":") && !text.contains(":") }
 }

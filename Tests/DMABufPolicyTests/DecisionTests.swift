@@ -161,6 +161,12 @@ struct DecisionTests {
         #expect(throws: Refusal.deniedByPolicy(line: 1)) { try denied.placement(nil, for: bob) }
         #expect(throws: Refusal.deniedByPolicy(line: 1)) { try denied.placement("vgem:card1", for: bob) }
         #expect(try denied.placement("udmabuf", for: bob) == nil)
+        // A kind alone may be any of it.
+        let card = try Policy("deny everyone allocate vgem:card1,vulkan:0")
+        for name in ["vgem", "vgem:card1", "vulkan"] {
+            #expect(throws: Refusal.deniedByPolicy(line: 1)) { try card.placement(name, for: bob) }
+        }
+        #expect(try card.placement("vgem:card2", for: bob) == nil)
     }
 
     @Test("a move's copy by the registry is placed as an allocation is")
