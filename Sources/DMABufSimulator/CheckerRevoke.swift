@@ -26,6 +26,10 @@ extension Checker {
 
     mutating func acknowledgedRevoke(_ id: AttachmentID) throws(Violation) {
         guard let index = world.attachment(id) else { return }
+        if world.attachments[index].isSilent, world.attachments[index].question == nil {
+            world.attachments[index].isSilent = false
+            return
+        }
         let isFinal = world.attachments[index].question?.isFinal ?? false
         try settle(id) { if case .revoke = $0 { true } else { false } }
         world.attachments[index].isSilent = false
@@ -124,8 +128,17 @@ extension Checker {
     private func silentBefore(_ buffer: Int, _ open: OpenRequest) -> [AttachmentID] {
         guard case .revoke(_, let terms) = open.request else { return [] }
         return world.attachments
-            .filter { $0.buffer == buffer && !$0.isOver && $0.isSilent }
+            .filter { $0.buffer == buffer && !$0.isOver && $0.isSilent && !isLettingGo($0) }
             .map(\.id).filter { terms.target == .everyone || terms.target == .attachment($0) }
+    }
+
+    /// Whether this very step ends it: what follows from that is said before.
+    private func isLettingGo(_ seen: SeenAttachment) -> Bool {
+        switch act {
+        case .request(let peer, _, .detach(let id)): peer == seen.peer && id == seen.id
+        case .observe(.clientDied(let client)): world.peers[seen.peer].id == client
+        default: !world.peers[seen.peer].isAlive
+        }
     }
 
     /// Whether nobody can have attached since the revocation began.

@@ -153,6 +153,8 @@ struct AttachTests {
                 == .refused(.beingRevoked(until: Instant(nanoseconds: 1_000_000_000))))
         #expect(story.pass(.seconds(1)).notices(to: other) == [.revoked(attachment, buffer, .revoked)])
         #expect(story.ask(other, .endAccess(attachment)) == .accessEnded(.revoked))
+        // Its word is worth knowing late, too; and once.
+        #expect(story.ask(other, .acknowledgeRevoke(attachment)) == .done)
         #expect(story.ask(other, .acknowledgeRevoke(attachment)) == .refused(.notOwed(current: .first)))
         #expect(story.ask(other, .map(attachment)) == .refused(.revoked))
         // REVOKED becomes DEAD without a question, since nothing is left to let go.

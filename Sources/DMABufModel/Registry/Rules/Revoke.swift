@@ -84,6 +84,12 @@ extension Registry {
     mutating func acknowledgeRevoke(_ id: AttachmentID, _ asker: Asker) throws(Refusal) -> Answer? {
         let slot = try findAttachment(id, asker)
         guard let revocation = attachments[slot].revocation else {
+            // Late, and still worth knowing.
+            if attachments[slot].isSilent {
+                attachments[slot].isSilent = false
+                changed(.attachment(id))
+                return .done
+            }
             throw .notOwed(current: buffers[attachments[slot].buffer].generation)
         }
         reply(asker, .done)
