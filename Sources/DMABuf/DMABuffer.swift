@@ -24,6 +24,8 @@ public final class DMABuffer: Sendable {
     public let exporterName: String
     /// Whether the CPU may write through this descriptor. It binds no device: one that imports a buffer to read can write.
     public let isWritable: Bool
+    /// A stand-in that no seal keeps from growing: `byteCount` is what it had.
+    package let mayGrow: Bool
     package let descriptor: Descriptor
     /// 0 until it was asked for.
     private let knownInode: Atomic<UInt64>
@@ -60,6 +62,7 @@ public final class DMABuffer: Sendable {
         guard byteCount > 0, byteCount <= UInt64(Int.max) else {
             throw DMABufError(.invalid, "the buffer says that it has \(byteCount) bytes")
         }
+        mayGrow = self.kind == .memfd && !seals.contains(.grow)
         isWritable = descriptor.isOpenForWriting && seals.isDisjoint(with: [.write, .futureWrite])
         self.descriptor = descriptor
     }
@@ -72,13 +75,14 @@ public final class DMABuffer: Sendable {
         }
     }
 
-    /// Takes over a memfd that this process has just made, to read and write, and sealed against shrinking: there is nothing
-    /// to find out.
+    /// Takes over a memfd that this process has just made, to read and write, and sealed against shrinking and growing: there
+    /// is nothing to find out.
     init(ownMemfd descriptor: consuming Descriptor, byteCount: UInt64) {
         kind = .memfd
         self.byteCount = byteCount
         exporterName = "memfd"
         isWritable = true
+        mayGrow = false
         self.descriptor = descriptor
         knownInode = Atomic(0)
     }
@@ -105,6 +109,11 @@ public final class DMABuffer: Sendable {
     /// The inode, which names the memory among dma-bufs; a stand-in's has a bit that no inode of either filesystem reaches:
     /// a memfd moved to a dma-buf of the same number is no move to itself.
     package var memoryNumber: UInt64 { isStandIn ? inode | 1 << 63 : inode }
+
+    /// Whether it takes the kernel long to take the memory back: so whoever closes it last does it with care.
+    package var isBig: Bool {
+        byteCount >= Descriptor.bigByteCount || mayGrow && descriptor.holdsBigFile
+    }
 
     /// Another descriptor of the same buffer; the caller owns it.
     public func duplicateDescriptor() throws(DMABufError) -> Descriptor {

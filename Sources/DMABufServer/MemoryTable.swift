@@ -37,7 +37,7 @@ struct MemoryTable {
         /// Of memory that takes the kernel long to take back.
         var duplicatesOfBig: DescriptorList {
             var list = DescriptorList()
-            for memory in memory where memory.byteCount >= DescriptorList.bigByteCount {
+            for memory in memory where memory.isBig {
                 try? list.appendDuplicate(of: memory.descriptor)
             }
             return list

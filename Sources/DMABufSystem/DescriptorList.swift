@@ -11,9 +11,6 @@ public struct DescriptorList: ~Copyable, Sendable {
 
     private static let fewCount: Int32 = 20
 
-    /// Memory that takes the kernel long to take back, for whoever closes it last.
-    package static let bigByteCount: UInt64 = 32 << 20
-
     private var few = InlineArray<20, CInt>(repeating: -1)
     private var total: Int32 = 0
     private var taken: Int32 = 0
@@ -75,21 +72,13 @@ public struct DescriptorList: ~Copyable, Sendable {
         var strangers: [CInt] = []
         for index in taken..<total {
             let number = stored(index)
-            if let kind = try? DescriptorKind(ofNumber: number), kind.closesAtOnce, !isBig(number, kind) {
+            if let kind = try? DescriptorKind(ofNumber: number), kind.closesAtOnce, !isBigFile(number, kind) {
                 closeOwned(number)
             } else {
                 strangers.append(number)
             }
         }
         return (strangers.count, LostClosers(closing: strangers))
-    }
-
-    private func isBig(_ number: CInt, _ kind: DescriptorKind) -> Bool {
-        if kind == .dmaBuf { return lseek(number, 0, Int32(SEEK_END)) >= Int(Self.bigByteCount) }
-        var status = stat()
-        guard unsafe fstat(number, &status) == 0 else { return false }
-        // There may be pages behind the end.
-        return max(status.st_size, status.st_blocks * 512) >= Int(Self.bigByteCount)
     }
 
     /// What ``closeIfStrange()`` found.

@@ -29,6 +29,27 @@ struct BigMemoryTests {
         }
     }
 
+    @Test("nor does memory that has become big since it was registered")
+    func grown() throws {
+        let registry = try RunningRegistry(tool: Tool.path, "--no-vault")
+        try registry.withCanary("a page that has become half a gibibyte") {
+            var owner = try HandClient(at: registry.socket)
+            let memory = try MemFD.create(named: "small", byteCount: 4096)
+            try MemFD.addSeals(memory, .shrink)
+            var list = DescriptorList()
+            try list.appendDuplicate(of: memory)
+            let request = try owner.send(.register(NewBuffer(HandClient.memories(), kept: .owner)), list)
+            guard case .answer(.registered(let id, _)) = try owner.answer(to: request) else { throw Errno.badMessage }
+            list = DescriptorList()
+            try Self.fill(memory)
+            // Nobody but the registry has it then.
+            _ = consume memory
+            try owner.ask(.withdraw(id))
+            Clock.sleep(.milliseconds(500))
+        }
+        _ = try registry.stop()
+    }
+
     @Test("nor does big memory that is not taken, and that nobody else has")
     func refused() throws {
         let registry = try RunningRegistry()
@@ -59,11 +80,15 @@ struct BigMemoryTests {
     /// With a page behind every byte.
     private static func memory() throws -> DescriptorList {
         let memory = try MemFD.create(named: "big", byteCount: count)
-        let mebibyte = [UInt8](repeating: 1, count: 1 << 20)
-        for part in 0..<512 { try memory.writeAll(mebibyte, at: part << 20) }
+        try fill(memory)
         try MemFD.addSeals(memory, [.shrink, .grow])
         var list = DescriptorList()
         list.append(memory)
         return list
+    }
+
+    private static func fill(_ memory: borrowing Descriptor) throws {
+        let mebibyte = [UInt8](repeating: 1, count: 1 << 20)
+        for part in 0..<512 { try memory.writeAll(mebibyte, at: part << 20) }
     }
 }
