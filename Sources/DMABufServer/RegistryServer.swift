@@ -80,6 +80,8 @@ public struct RegistryServer: ~Copyable {
     public init(
         _ listener: consuming UnixListener, _ configuration: Configuration = Configuration(), log: Logger
     ) throws(Errno) {
+        // Its workers open devices, and it does not.
+        DMABufFilesystem.keepFromDevices()
         try self.init(
             .listener(listener), SignalFD([.terminate, .interrupt, .hangUp]), WaitLimit(), configuration, log: log)
     }

@@ -32,16 +32,24 @@ func isInDMABufFilesystem(_ number: CInt) throws(Errno) -> Bool {
         return true
     }
     // Locks that a holder has taken stand before all that is a dma-buf's own. A scratch buffer tells, where one can be made.
-    guard text.count == FDInfo.limit, let device = DMABufFilesystem.device() else { return false }
+    guard text.count == FDInfo.limit, mayOpenDevices.exchange(false, ordering: .relaxed),
+        let device = DMABufFilesystem.device()
+    else { return false }
     knownDevice.store(device, ordering: .relaxed)
     return unsafe dmabuf_statx(number, 0, &noted) == 0 && noted.filesystem == device
 }
+
+/// Whether a scratch buffer may be made to learn where they live: once.
+private let mayOpenDevices = Atomic(true)
 
 /// `st_dev` of that filesystem, the same for as long as the kernel runs; 0 until the first dma-buf was seen.
 private let knownDevice = Atomic<UInt64>(0)
 
 /// The kernel's filesystem of dma-bufs. It is mounted nowhere, so a dma-buf is needed to learn its device number.
 public enum DMABufFilesystem {
+    /// For a registry, which opens no device.
+    package static func keepFromDevices() { mayOpenDevices.store(false, ordering: .relaxed) }
+
     /// Its `st_dev`, from a scratch buffer that is gone again; nil where this process can make none.
     public static func device() -> UInt64? {
         if let memory = try? MemFD.create(named: "dmabuf-share-probe", byteCount: 65536),
