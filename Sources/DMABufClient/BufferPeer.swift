@@ -30,7 +30,7 @@ public struct BufferPeer: ~Copyable, Sendable {
     /// Offers a buffer and waits until the other side holds it.
     ///
     /// The peer gets duplicates; the buffer and the fences stay the caller's. `checksum` is that of the content once the
-    /// fences have ended. Throws `invalid` for a name with control characters, `refused` with the peer's reason,
+    /// fences have ended. Throws `invalid` for a name with control characters or no access, `refused` with the peer's reason,
     /// `deadline` (the connection is over then) or `gone`.
     public mutating func offer(
         _ buffer: DescribedBuffer, for access: Access, named name: String = "", checksum: Checksum? = nil,
@@ -41,6 +41,7 @@ public struct BufferPeer: ~Copyable, Sendable {
                 .invalid, "a name that is passed has at most \(Wire.nameLimit) bytes and no control characters",
                 remedy: "choose another name")
         }
+        guard access.isValid else { throw DMABufError(.invalid, "an offer for no access: read, write or both") }
         guard fences.count <= Wire.fenceLimit else {
             throw DMABufError(.invalid, "\(fences.count) fences with one buffer; at most \(Wire.fenceLimit)")
         }

@@ -12,6 +12,26 @@ import Testing
 struct BytesAccessTests {
     private let limit = Deadline.after(.seconds(60))
 
+    @Test("a memory that is not there is an error, and no access is left behind")
+    func memoryIndex() async throws {
+        let registry = try RunningRegistry()
+        var connection = try RegistryConnection(at: registry.socket, until: limit)
+        let (id, _) = try connection.allocate(.bytes(4096), from: "memfd", until: limit)
+        var attached = try connection.attach(id, AttachTerms(.readWrite), until: limit)
+        let client = try RegistryClient(at: registry.socket, until: limit)
+        var theirs = try await client.attach(id, AttachTerms(.read), until: limit)
+        for index in [-1, 1, 7] {
+            #expect(throws: RegistryError.self) {
+                try connection.withAccess(.write, to: &attached, memory: index) { $0.byteCount }
+            }
+            await #expect(throws: RegistryError.self) {
+                try await client.withAccess(.read, to: &theirs, memory: index) { $0.byteCount }
+            }
+        }
+        #expect(try registry.run("move", id.text, "--to", "memfd").status == 0)
+        _ = try registry.stop()
+    }
+
     @Test("what one writes another reads; the memory is mapped once, and unmapped with its last user")
     func bytes() throws {
         let registry = try RunningRegistry()
@@ -162,5 +182,14 @@ struct BytesAccessTests {
 
     private func mappings(of inode: UInt64) throws -> Int {
         try ProcFS.mappings(of: Int(OwnProcess.processID)).count { $0.inode == inode && $0.path.hasPrefix("/memfd:") }
+    }
+}
+
+extension BufferID {
+    fileprivate var text: String {
+        [high, low].map { word in
+            let digits = String(word, radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }.joined()
     }
 }

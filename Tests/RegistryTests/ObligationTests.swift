@@ -113,6 +113,64 @@ struct ObligationTests {
         _ = try registry.stop()
     }
 
+    @Test("a lock is unlocked by a task that is cancelled, too")
+    func unlockWhenCancelled() async throws {
+        let registry = try RunningRegistry()
+        let (one, other) = try (client(registry), client(registry))
+        let (id, _) = try await one.register(try MemFDExporter().export(.bytes(4096)), until: limit)
+        let begun = Deadline.now()
+        let holding = Task {
+            let lock = try await one.lock([id], lasting: .seconds(10), until: limit)
+            while !Task.isCancelled { await Task.yield() }
+            try await lock.unlock(until: limit)
+        }
+        Clock.sleep(.milliseconds(100))
+        holding.cancel()
+        try await holding.value
+        let next = try await other.lock([id], until: .after(.seconds(5)))
+        #expect(Deadline.now() < begun.advanced(by: .seconds(4)))
+        try await next.unlock(until: limit)
+        _ = try registry.stop()
+    }
+
+    @Test("where the task that listened was cancelled, a move is refused at once")
+    func nobodyListens() async throws {
+        let registry = try RunningRegistry()
+        let (owner, holder) = try (client(registry), client(registry))
+        let listening = Task { for await _ in holder.notices {} }
+        Clock.sleep(.milliseconds(100))
+        listening.cancel()
+        await listening.value
+        let begun = Deadline.now()
+        let moving = try await Moving(owner, holder)
+        guard case .aborted(.refused) = await moving.outcome() else { throw Errno.invalidArgument }
+        #expect(Deadline.now() < begun.advanced(by: .seconds(5)))
+        _ = try registry.stop()
+    }
+
+    @Test("what is answered with memory is asked by its own call, and nothing is lost by asking otherwise")
+    func askedOtherwise() async throws {
+        let registry = try RunningRegistry()
+        let client = try client(registry)
+        var connection = try RegistryConnection(at: registry.socket, until: limit)
+        let (id, _) = try await client.register(
+            try MemFDExporter().export(.bytes(4096)), kept: .owner, name: "frame", until: limit)
+        let attached = try connection.attach(id, AttachTerms(.read), until: limit)
+        let requests: [Request] = [
+            .attach(id, AttachTerms(.read)), .attachNamed("frame", uid: nil, AttachTerms(.read)),
+            .map(attached.attachment), .inspect(id, token: nil),
+        ]
+        for request in requests {
+            await #expect(throws: RegistryError.self) { try await client.ask(request, until: limit) }
+            #expect(throws: RegistryError.self) { try connection.ask(request, until: limit) }
+        }
+        // Both go on, and nothing was attached.
+        let inspected = try connection.inspect(id, until: limit)
+        #expect(inspected.inspection.holders.count == 1)
+        try await client.ask(.withdraw(id), until: limit)
+        _ = try registry.stop()
+    }
+
     @Test("a lock that nobody waits for any more is given back at once")
     func lateLock() async throws {
         let registry = try RunningRegistry()

@@ -17,6 +17,7 @@ extension RegistryClient {
         _: Reading, to attached: inout AttachedBuffer, memory index: Int = 0, within limit: Duration = .seconds(2),
         _ body: (RawSpan) -> Result
     ) async throws(RegistryError) -> Result {
+        try attached.checkMemory(index)
         let deadline = Deadline.after(limit)
         try await begin(&attached, .read, until: deadline)
         return try await end(attached) { (imported) throws(DMABufError) in
@@ -29,6 +30,7 @@ extension RegistryClient {
         _: Writing, to attached: inout AttachedBuffer, memory index: Int = 0, within limit: Duration = .seconds(2),
         _ body: (inout MutableRawSpan) -> Result
     ) async throws(RegistryError) -> Result {
+        try attached.checkMemory(index)
         let deadline = Deadline.after(limit)
         try await begin(&attached, .write, until: deadline)
         return try await end(attached) { (imported) throws(DMABufError) in
@@ -66,7 +68,12 @@ extension RegistryClient {
     ) async throws(RegistryError) -> Result {
         let result: Swift.Result<Result, DMABufError>
         do throws(DMABufError) { result = .success(try body(attached.imported)) } catch { result = .failure(error) }
-        let answer = try await askToTheEnd(.endAccess(attached.attachment))
+        let answer: Answer
+        do throws(RegistryError) { answer = try await askToTheEnd(.endAccess(attached.attachment)) } catch {
+            // Another registry has not let it go on.
+            guard case .ruledOut(.notInAccess) = error else { throw error }
+            throw .ruledOut(.revoked)
+        }
         guard case .accessEnded(.ok) = answer else { throw .ruledOut(.revoked) }
         do throws(DMABufError) { return try result.get() } catch { throw .local(error) }
     }

@@ -66,14 +66,40 @@ final class Exchange: Sendable {
         _ message: Message, _ descriptors: consuming DescriptorList, until deadline: Deadline
     ) async throws(RegistryError) -> Reply {
         try message.checkSendable(with: descriptors)
+        return try await ask(message, Sent(descriptors), until: deadline)
+    }
+
+    /// As above, what a value owes: it is said also where the task that says it is cancelled.
+    func settle(
+        _ request: Request, _ descriptors: consuming DescriptorList = DescriptorList(), until deadline: Deadline
+    ) async throws(RegistryError) {
+        let message = Message.request(request)
+        try message.checkSendable(with: descriptors)
         let sent = Sent(descriptors)
+        let asking = Task { () async -> Result<Void, RegistryError> in
+            do throws(RegistryError) {
+                _ = try await ask(message, sent, until: deadline)
+                return .success(())
+            } catch { return .failure(error) }
+        }
+        try await asking.value.get()
+    }
+
+    private func ask(_ message: Message, _ sent: Sent, until deadline: Deadline) async throws(RegistryError) -> Reply {
         while true {
             let epoch = state.withLock { $0.epoch }
             let result: Result<Reply, RegistryError>
             switch await askOnce(message, sent, until: deadline) {
-            case .over(let over) where !message.mayBeAskedAgain: return try over.get().checked()
+            case .over(.failure(.restarted)) where !message.mayBeAskedAgain: throw .restarted
             case .over(let over): result = over
             case .notSent: result = .failure(deadline.hasPassed ? .connection(.deadline) : .restarted)
+            }
+            if case .success(let reply) = result, reply.isSettling, deadline.remaining > RegistryConnection.pause,
+                !Task.isCancelled
+            {
+                // Who is to come back first is waited for.
+                await park(until: .after(RegistryConnection.pause)) { _ in true }
+                continue
             }
             guard case .failure(.restarted) = result, !deadline.hasPassed, !Task.isCancelled else {
                 return try result.get().checked()
@@ -188,10 +214,14 @@ final class Exchange: Sendable {
             }
             waiting.answer.resume(returning: .over(result))
         } else if case .success(let reply) = result,
-            let request = state.withLock({ $0.givenUp.removeValue(forKey: serial) }),
-            let giving = reply.message.givingBack(request)
+            let request = state.withLock({ $0.givenUp.removeValue(forKey: serial) })
         {
-            tell(giving)
+            // What was granted is given back; what has ended has ended.
+            if let giving = reply.message.givingBack(request) {
+                tell(giving)
+            } else {
+                underWay.withLock { $0.answered(request, reply.message) }
+            }
         }
     }
 
@@ -202,9 +232,14 @@ final class Exchange: Sendable {
 
     /// Until there is another registry than that of `epoch`, or there will be none.
     private func waitForNext(after epoch: Int, until deadline: Deadline) async {
+        await park(until: deadline) { $0.epoch == epoch }
+    }
+
+    /// The thread that reads wakes this task, at the deadline at the latest, unless there is no need to wait.
+    private func park(until deadline: Deadline, while isNeeded: @Sendable (borrowing State) -> Bool) async {
         await withCheckedContinuation { task in
             let isOver = state.withLock { state -> Bool in
-                if state.epoch != epoch || state.end != nil { return true }
+                if !isNeeded(state) || state.end != nil { return true }
                 state.parked.append((deadline, task))
                 return false
             }

@@ -84,8 +84,12 @@ extension Exchange {
             switch envelope.message {
             case .notice(let notice):
                 let notice = underWay.withLock { $0.heard(notice) }
-                guard case .dropped = notices.yield(notice) else { return }
-                end(.connection(.unexpected("more notices than anybody reads")))
+                switch notices.yield(notice) {
+                case .dropped: end(.connection(.unexpected("more notices than anybody reads")))
+                // Who listened was cancelled: the notice is dropped here, and what it asks is refused.
+                case .terminated: _ = ReceivedNotice(notice, self)
+                default: break
+                }
             case .farewell(let farewell): end(.connection(.farewell(farewell)))
             default: resume(envelope.serial, .success(Reply(envelope.message, reply)))
             }

@@ -30,7 +30,8 @@ public struct MoveNotice: ~Copyable, Sendable {
     }
 
     deinit {
-        if !isAnswered { exchange.tell(.refuseMove(attachment, generation)) }
+        // What comes after the deadline might be taken for the answer to another move.
+        if !isAnswered, !deadline.hasPassed { exchange.tell(.refuseMove(attachment, generation)) }
     }
 
     /// Says that every access has ended and the memory is unmapped; `fence`, of which the caller keeps its own descriptor,
@@ -43,15 +44,14 @@ public struct MoveNotice: ~Copyable, Sendable {
         let descriptors = try fence.map { (fence) throws(RegistryError) in try fence.0.duplicates() }
         isAnswered = true
         let request = Request.acknowledge(attachment, generation, ending: fence?.1)
-        _ = try await exchange.ask(.request(request), descriptors ?? DescriptorList(), until: deadline)
+        try await exchange.settle(request, descriptors ?? DescriptorList(), until: deadline)
         if let (fence, terms) = fence { exchange.keep(fence, to: attachment, terms, nil) }
     }
 
     /// Says that this client will not let go. Throws as above.
     public consuming func refuse(until deadline: Deadline) async throws(RegistryError) {
         isAnswered = true
-        let request = Request.refuseMove(attachment, generation)
-        _ = try await exchange.ask(.request(request), DescriptorList(), until: deadline)
+        try await exchange.settle(.refuseMove(attachment, generation), until: deadline)
     }
 }
 

@@ -3,7 +3,8 @@
 public import DMABufModel
 import Synchronization
 
-/// What the registry says unasked, in order, each once. For one task at a time. Its end is the end of the connection.
+/// What the registry says unasked, in order, each once. For one task at a time. Its end is the end of the connection, or of a
+/// task that was cancelled while it waited here: from then on nobody listens, and moves are refused.
 public struct RegistryNotices: AsyncSequence, Sendable {
     let stream: AsyncStream<Notice>
     let exchange: Exchange

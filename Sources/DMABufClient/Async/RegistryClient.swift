@@ -56,6 +56,7 @@ public final class RegistryClient: Sendable {
     /// A request that brings no descriptor and is answered with none. A refusal is thrown.
     @discardableResult
     public func ask(_ request: Request, until deadline: Deadline) async throws(RegistryError) -> Answer {
+        try Message.request(request).checkAskable()
         let reply = try await exchange.ask(.request(request), DescriptorList(), until: deadline)
         guard case .answer(let answer) = reply.message else { throw reply.unexpected }
         return answer
@@ -98,6 +99,17 @@ public final class RegistryClient: Sendable {
     public func map(_ attachment: AttachmentID, until deadline: Deadline) async throws(RegistryError) -> AttachedBuffer
     {
         try await exchange.grant(.map(attachment), until: deadline)
+    }
+
+    /// The mover's new memory takes the place of `generation`, once ``Notice/readyToCopy(_:_:_:until:)`` was told and the content
+    /// is copied. Throws ``RegistryError/restarted`` where a restart comes between: what became of the move is told then.
+    public func commitMove(
+        of buffer: BufferID, from generation: Generation, to memory: DescribedBuffer, until deadline: Deadline
+    ) async throws(RegistryError) {
+        let message = Message.commitMove(NewGeneration(of: buffer, from: generation, memory.memories))
+        exchange.underWay.withLock { $0.sending(message) }
+        let reply = try await exchange.ask(message, try memory.duplicates(), until: deadline)
+        guard case .answer(.done) = reply.message else { throw reply.unexpected }
     }
 
     /// Adds a fence in a slot that was reserved.

@@ -23,6 +23,11 @@ struct Reply: Sendable {
         self.passed = passed
     }
 
+    /// Not everyone has come back after a restart.
+    var isSettling: Bool {
+        if case .answer(.refused(.settling)) = message { true } else { false }
+    }
+
     func checked() throws(RegistryError) -> Reply {
         switch message {
         case .answer(.refused(let refusal)): throw .ruledOut(refusal)

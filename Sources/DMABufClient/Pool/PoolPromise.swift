@@ -26,7 +26,6 @@ struct PoolPromise {
         buffer = attached.id
         lasting = Self.lasting(on: attachment)
         do throws(DMABufError) { event = try EventFence() } catch { throw .local(error) }
-        try registry.ask(.reserve(attachment, slots: 1), until: deadline)
         try add(point, lock, FenceTerms.longestInterval, &registry, until: deadline)
     }
 

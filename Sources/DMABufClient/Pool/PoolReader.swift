@@ -197,13 +197,13 @@ public struct PoolReader: ~Copyable {
 
     private mutating func hear(_ registry: inout RegistryConnection) throws(RegistryError) {
         let mine = Set(members.map(\.attached.attachment))
-        while let notice = try registry.nextNotice(until: .now()) {
+        // Those of others are for whoever asks for them.
+        func isMine(_ notice: Notice) -> Bool { notice.attachment.map(mine.contains) ?? false }
+        while let notice = try registry.nextNotice(until: .now(), where: isMine) {
             switch notice {
-            case .withdrawn(let attachment, _) where mine.contains(attachment): heard = .inGoodOrder
-            case .ownerGone(let attachment, _) where mine.contains(attachment):
-                if heard == nil { heard = .died }
-            case .revoke(let attachment, _, _, _) where mine.contains(attachment):
-                throw .local(DMABufError(.refused, "\(name): its owner wants it back"))
+            case .withdrawn: heard = .inGoodOrder
+            case .ownerGone: if heard == nil { heard = .died }
+            case .revoke: throw .local(DMABufError(.refused, "\(name): its owner wants it back"))
             default: break
             }
         }
@@ -211,11 +211,9 @@ public struct PoolReader: ~Copyable {
 
     /// Lets everything go: the work with all frames has ended.
     public consuming func detach(_ registry: inout RegistryConnection, until deadline: Deadline) throws(RegistryError) {
-        for member in members {
-            // Else the promise would end with this process, as that of one who died.
-            try member.promise?.keep()
-            try registry.ask(.detach(member.attached.attachment), until: deadline)
-        }
+        // Else the promises would end with this process, as those of one who died: so all of them first.
+        for member in members { try? member.promise?.keep() }
+        try registry.askAll(members.map { .detach($0.attached.attachment) }, until: deadline)
     }
 }
 

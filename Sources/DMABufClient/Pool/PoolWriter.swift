@@ -121,6 +121,7 @@ public struct PoolWriter: ~Copyable {
     }
 
     /// The oldest frame that is under way is whole, or damaged: then readers pass over it. Returns the index of its buffer.
+    /// Traps where none is: see ``isUnderWay``.
     @discardableResult
     public mutating func finish(isDamaged: Bool = false) -> Int {
         precondition(finished < taken, "no frame is under way")
@@ -163,7 +164,7 @@ public struct PoolWriter: ~Copyable {
 
     /// Ends the stream in good order. Readers can still read what they were told of.
     public consuming func end(_ registry: inout RegistryConnection, until deadline: Deadline) throws(RegistryError) {
-        for member in members { try registry.ask(.withdraw(member.id), until: deadline) }
+        try registry.askAll(members.map { .withdraw($0.id) }, until: deadline)
     }
 }
 
@@ -177,6 +178,15 @@ extension AttachedBuffer {
 }
 
 extension RegistryConnection {
+    /// Each of them, whatever becomes of those before; throws what went wrong first.
+    mutating func askAll(_ requests: [Request], until deadline: Deadline) throws(RegistryError) {
+        var first: RegistryError?
+        for request in requests {
+            do throws(RegistryError) { try ask(request, until: deadline) } catch { first = first ?? error }
+        }
+        if let first { throw first }
+    }
+
     /// How the work of a class, or of those below, stands, as far as the registry knows.
     mutating func state(
         of attached: AttachedBuffer, _ usage: Usage, until deadline: Deadline

@@ -133,8 +133,14 @@ extension RegistryConnection {
         _ attachment: AttachmentID, until deadline: Deadline
     ) throws(RegistryError) -> AttachmentState {
         let end = max(deadline, .after(answersWithin))
-        guard case .accessEnded(let state) = try ask(.endAccess(attachment), until: end) else { return .dead }
-        return state
+        do throws(RegistryError) {
+            guard case .accessEnded(let state) = try ask(.endAccess(attachment), until: end) else { return .dead }
+            return state
+        } catch {
+            // Another registry has not let it go on.
+            guard case .ruledOut(.notInAccess) = error else { throw error }
+            return .revoked
+        }
     }
 
     private mutating func waitForFences(

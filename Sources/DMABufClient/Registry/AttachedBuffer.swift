@@ -17,6 +17,15 @@ public struct AttachedBuffer: Sendable {
     public let fences: FenceSummary
     public var buffer: DescribedBuffer { imported.buffer }
     let imported: ImportedBuffer
+
+    /// How many memories there are is the choice of whoever registered it.
+    func checkMemory(_ index: Int) throws(RegistryError) {
+        guard buffer.memory.indices.contains(index) else {
+            throw .local(
+                DMABufError(.invalid, "the buffer has \(buffer.memory.count) memories, and none is number \(index)"))
+        }
+    }
+
     /// Where its accesses are counted; nil: by message.
     let word: GrantedWord?
 

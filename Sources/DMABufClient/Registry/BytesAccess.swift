@@ -27,6 +27,7 @@ extension RegistryConnection {
         _: Reading, to attached: inout AttachedBuffer, memory index: Int = 0, within limit: Duration = .seconds(2),
         _ body: (RawSpan) -> Result
     ) throws(RegistryError) -> Result {
+        try attached.checkMemory(index)
         let deadline = Deadline.after(limit)
         return try access(&attached, .read, until: deadline) { (imported) throws(DMABufError) in
             try imported.read(index, until: deadline, body)
@@ -40,6 +41,7 @@ extension RegistryConnection {
         _: Writing, to attached: inout AttachedBuffer, memory index: Int = 0, within limit: Duration = .seconds(2),
         _ body: (inout MutableRawSpan) -> Result
     ) throws(RegistryError) -> Result {
+        try attached.checkMemory(index)
         let deadline = Deadline.after(limit)
         return try access(&attached, .write, until: deadline) { (imported) throws(DMABufError) in
             try imported.write(index, until: deadline, body)

@@ -36,6 +36,10 @@ struct ClientPages: ~Copyable {
     /// What came is checked before it is mapped: a page that could shrink would be a trap.
     init(_ joined: Joined, _ pages: Pages, _ files: inout DescriptorList) throws(Errno) {
         guard let first = files.takeFirst(), let second = files.takeFirst() else { throw .badFileDescriptor }
+        // What its life is read from lies at the end, and no slot there.
+        guard Int(pages.connection) * 8 < Int(pages.publishedByteCount) - LifeWord.byteCount else {
+            throw .invalidArgument
+        }
         let published = try ReadOnlyPage(mapping: first, byteCount: Int(pages.publishedByteCount))
         let own = try WritablePage(mapping: second, byteCount: Int(pages.ownByteCount))
         self.published = published
@@ -50,7 +54,8 @@ struct ClientPages: ~Copyable {
     /// False if the registry names words that are not there.
     mutating func hold(_ grant: Grant, _ word: GrantedWord, for access: Access) -> Bool {
         let index = Int(word.word)
-        guard index < held.count, Int(word.slot) < published.words.byteCount / 8 else { return false }
+        let slots = (published.words.byteCount - LifeWord.byteCount) / 8
+        guard index < held.count, Int(word.slot) < slots else { return false }
         if held[index]?.attachment == grant.attachment {
             held[index]?.generation = grant.generation
             held[index]?.stamp = word.stamp

@@ -96,9 +96,16 @@ public struct RegistryConnection: ~Copyable {
         try ask(request, until: deadline.advanced(by: answersWithin), patient: deadline)
     }
 
+    /// As above; a registry that waits for others to come back is not asked again, but says so.
+    @discardableResult
+    package mutating func askNow(_ request: Request, until deadline: Deadline) throws(RegistryError) -> Answer {
+        try ask(request, until: deadline, patient: .now())
+    }
+
     private mutating func ask(
         _ request: Request, until deadline: Deadline, patient: Deadline
     ) throws(RegistryError) -> Answer {
+        try Message.request(request).checkAskable()
         let reply = try exchange(.request(request), DescriptorList(), until: deadline, patient: patient)
         guard case .answer(let answer) = reply.envelope.message else { throw unexpected(reply.envelope) }
         switch request {

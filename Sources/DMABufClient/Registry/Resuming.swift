@@ -28,12 +28,16 @@ extension RegistryConnection {
     mutating func resume(until deadline: Deadline) throws(RegistryError) -> Bool {
         guard let path, patience > .zero else { return false }
         let end = min(deadline, .after(patience))
+        // Of the last registry that this client was whole with: one that died in between knew nothing yet.
+        var carried: [ClientPages.Under]?
         while true {
             do throws(RegistryError) {
                 var next = try Joining(path, features, joined.secret, until: end)
                 guard next.joined.client == joined.client else { return false }
                 let pages = try next.takePages()
-                let before = take(next, pages)
+                let held = take(next, pages)
+                let before = carried ?? held
+                carried = before
                 let said = try goOn(without: Set(before.map(\.attachment)), until: end)
                 try mapAgain(before, until: end)
                 notices.removeAll { underWay.isOver($0) }
@@ -50,13 +54,19 @@ extension RegistryConnection {
         without words: Set<AttachmentID>, until deadline: Deadline
     ) throws(RegistryError) -> [Notice] {
         // What is asked here is noted already.
+        let before = underWay
         var underWay = underWay
-        let said = try underWay.goOn(without: words) { (request, fence) throws(RegistryError) in
-            let passed = fence.map { DescriptorList(lending: $0) } ?? DescriptorList()
-            return try exchangeOnce(.request(request), passed, until: deadline).envelope.message
+        do throws(RegistryError) {
+            let said = try underWay.goOn(without: words) { (request, fence) throws(RegistryError) in
+                let passed = fence.map { DescriptorList(lending: $0) } ?? DescriptorList()
+                return try exchangeOnce(.request(request), passed, until: deadline).envelope.message
+            }
+            self.underWay = underWay
+            return said
+        } catch {
+            self.underWay = before
+            throw error
         }
-        self.underWay = underWay
-        return said
     }
 
     /// What had words has words again, and what is under way is known to the registry before that.
@@ -67,9 +77,12 @@ extension RegistryConnection {
                     try askOnce(.beginAccess(held.attachment, held.generation, held.access), until: deadline)
                 }
                 let reply = try exchangeOnce(.request(.map(held.attachment)), DescriptorList(), until: deadline)
-                guard case .granted(let grant) = reply.envelope.message, let word = grant.word else { continue }
-                guard pages?.hold(grant, word, for: held.access) == true else { continue }
-                pages?.goOn(held)
+                if case .granted(let grant) = reply.envelope.message, let word = grant.word,
+                    pages?.hold(grant, word, for: held.access) == true
+                {
+                    pages?.goOn(held)
+                }
+                // It is counted there, or is over: what stands for it meanwhile ends.
                 if held.count > 0 { try askOnce(.endAccess(held.attachment), until: deadline) }
             } catch {
                 // Revoked, or ended meanwhile: it has no word, and the next use of it learns why.
@@ -111,6 +124,8 @@ extension Message {
             switch request {
             case .lookup, .inspect, .list, .attach, .attachNamed, .map, .snapshot, .wait, .share, .beginAccess: true
             case .pin, .unpin, .renewFence: true
+            // The access was begun anew there, once.
+            case .endAccess: true
             // One that was granted has ended with the registry that granted it.
             case .lock: true
             default: false
