@@ -24,6 +24,31 @@ public enum StandardStream: Sendable {
         _ = stream.release()
     }
 
+    /// As above, of bytes.
+    public func write(_ bytes: [UInt8]) throws(Errno) {
+        let stream = Descriptor(adopting: self == .output ? 1 : 2)
+        do throws(Errno) { try unsafe stream.writeAll(bytes.span.bytes) } catch {
+            _ = stream.release()
+            throw error
+        }
+        _ = stream.release()
+    }
+
+    /// Reads standard input to its end, but at most `limit` bytes.
+    ///
+    /// The corresponding C function is `read`.
+    public static func readInput(limit: Int) throws(Errno) -> [UInt8] {
+        let stream = Descriptor(adopting: 0)
+        do throws(Errno) {
+            let bytes = try stream.readAll(limit: limit)
+            _ = stream.release()
+            return bytes
+        } catch {
+            _ = stream.release()
+            throw error
+        }
+    }
+
     /// Writes at most ``lineLimit`` bytes of `text`, and never waits: false where nobody has read what was written before.
     /// The stream itself stays as it is, for others write to it, too.
     ///

@@ -67,9 +67,9 @@ struct AttendedCommand: ~Copyable {
     }
 
     /// Waits for its end, and returns its status. The registry's end is told and does not end the command; `meanwhile` is
-    /// called now and then, and says by when again.
+    /// called now and then, and says by when again; `alone` once the registry is not heard any more.
     func wait(
-        _ registry: inout RegistryConnection, hearing: (Notice) -> Void,
+        _ registry: inout RegistryConnection, hearing: (Notice) -> Void, alone: () -> Void = {},
         meanwhile: (inout RegistryConnection) throws(RegistryError) -> Deadline? = { _ in nil }
     ) throws -> Int32 {
         do {
@@ -82,6 +82,7 @@ struct AttendedCommand: ~Copyable {
                 if let ending { return ending.status }
             }
         } catch let error as RegistryError {
+            alone()
             note("the command runs on, and is no client of the registry any more: \(error.asError.message)")
         }
         return try waitForEnd(of: child, signals)

@@ -13,7 +13,7 @@ extension DescribedBuffer {
     func fill(from source: String) throws(DMABufError) -> UInt64 {
         if source == "pattern" {
             for buffer in memory { try buffer.write { bytes in Pattern.fill(&bytes) } }
-            return memory.reduce(0) { $0 + $1.byteCount }
+            return description.byteCount
         }
         var written: UInt64 = 0
         let file = try opening(source, .readOnly)
@@ -38,6 +38,34 @@ extension DescribedBuffer {
             throw DMABufError(.invalid, "\(source.escapedForDisplay) is larger than the buffer")
         }
         return written
+    }
+
+    /// Writes bytes into the dma-bufs, one after the other. What they are too few for stays as it is.
+    func fill(with content: [UInt8]) throws(DMABufError) -> UInt64 {
+        var rest = content[...]
+        for buffer in memory where !rest.isEmpty {
+            let part = rest.prefix(Int(clamping: buffer.byteCount))
+            try buffer.write { bytes in
+                for (offset, byte) in part.enumerated() {
+                    bytes.storeBytes(of: byte, toByteOffset: offset, as: UInt8.self)
+                }
+            }
+            rest = rest.dropFirst(part.count)
+        }
+        return UInt64(content.count)
+    }
+
+    /// All described bytes, in order.
+    func content() throws(DMABufError) -> [UInt8] {
+        var content: [UInt8] = []
+        content.reserveCapacity(Int(clamping: description.byteCount))
+        for (buffer, size) in zip(memory, description.sizes) {
+            try buffer.read { bytes in
+                let part = Span<UInt8>(_bytes: bytes.extracting(first: Int(size)))
+                for index in part.indices { content.append(part[index]) }
+            }
+        }
+        return content
     }
 
     /// The checksum of all described bytes, in order.

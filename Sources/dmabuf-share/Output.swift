@@ -16,6 +16,11 @@ func emit<R: Report>(_ report: R, json: Bool) throws {
     try write(json ? encode(report) + "\n" : report.text)
 }
 
+/// Prints a report on standard error, where standard output has something else.
+func emitAside<R: Report>(_ report: R, json: Bool) throws {
+    try? StandardStream.error.write(json ? encode(report) + "\n" : "dmabuf-share: \(report.text)")
+}
+
 /// One line of JSON with `"schema": 1`.
 func encode<Value: Encodable>(_ value: Value) throws -> String {
     let encoder = JSONEncoder()
@@ -47,7 +52,16 @@ func emitForReader<R: Report>(_ report: R, json: Bool) throws {
 }
 
 private func writeForReader(_ text: String) throws {
-    do throws(Errno) { try StandardStream.output.write(text) } catch {
+    try saying { () throws(Errno) in try StandardStream.output.write(text) }
+}
+
+/// As ``write(_:)``, of bytes.
+func write(_ bytes: [UInt8]) throws {
+    do { try saying { () throws(Errno) in try StandardStream.output.write(bytes) } } catch is ReaderGone {}
+}
+
+private func saying(_ write: () throws(Errno) -> Void) throws {
+    do throws(Errno) { try write() } catch {
         if error == .brokenPipe { throw ReaderGone() }
         throw OutputError(cause: error)
     }
@@ -62,7 +76,7 @@ struct OutputError: Error {
 
     var explained: DMABufError {
         DMABufError(
-            .failed, "the work is done, and its report could not be written to standard output: \(cause)", cause: cause,
+            .failed, "what was found or done could not be written to standard output: \(cause)", cause: cause,
             remedy: "make room, or write elsewhere")
     }
 }

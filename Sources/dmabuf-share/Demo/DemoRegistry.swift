@@ -25,9 +25,12 @@ struct DemoRegistry: ~Copyable {
         if let folder { try Folder.create(folder) }
         let socket = place ?? "\(folder ?? "")/registry.sock"
         let registry = try ChildProcess(
-            CommandWord.words([OwnProcess.executablePath, "serve", "--no-vault", "--log", "error", "--socket", socket]),
+            CommandWord.words([
+                OwnProcess.executablePath, "serve", "--no-vault", "--log", "error", "--socket", socket, "--end-with",
+                "\(OwnProcess.processID)",
+            ]),
             environment: OwnProcess.environment, descriptors: DescriptorList())
-        mover = try Self.connect(to: socket)
+        mover = try Self.connect(to: socket, of: registry.processID)
         self.exporter = exporter
         other = Self.another(than: exporter)
         self.folder = folder
@@ -35,14 +38,16 @@ struct DemoRegistry: ~Copyable {
         self.registry = registry
     }
 
-    private static func connect(to socket: String) throws -> RegistryConnection {
+    /// Joins that one, and no other that may serve there meanwhile.
+    private static func connect(to path: String, of process: Int32) throws -> RegistryConnection {
         let deadline = Deadline.after(DemoChannel.patience)
-        while true {
-            do throws(RegistryError) { return try RegistryConnection(at: socket, until: deadline) } catch {
-                guard !deadline.hasPassed, case .noRegistry = error else { throw error.asError }
-                Clock.sleep(.milliseconds(2))
+        while !deadline.hasPassed {
+            if let socket = try? UnixSocket.connect(to: path, until: deadline), try socket.peer.process == process {
+                return try RegistryConnection(socket, until: deadline)
             }
+            Clock.sleep(.milliseconds(2))
         }
+        throw DemoFailure("the registry did not start at \(path)")
     }
 
     /// Another real exporter if there is one; else the same, in new memory.
@@ -117,7 +122,10 @@ struct DemoRegistry: ~Copyable {
         }
         try? registry.send(.kill)
         _ = try? registry.wait(until: .after(.seconds(2)))
-        try? FileType.remove(socket)
+        // Another may serve there by now.
+        if (try? UnixSocket.connect(to: socket, until: .after(.milliseconds(100))).peer) == nil {
+            try? FileType.remove(socket)
+        }
         if let folder { Folder.remove(folder) }
     }
 

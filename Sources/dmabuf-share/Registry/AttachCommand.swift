@@ -41,10 +41,13 @@ struct AttachCommand: ParsableCommand {
             let terms = AttachTerms(readOnly ? .read : .readWrite, .revocable, token: try shown.token())
             let attached = try buffer.attach(&registry, terms, until: options.deadline)
             var work = try WorkUnderWay(on: attached, &registry, until: options.deadline)
+            let giveUp = work.giveUp
             let running = try BufferEnvironment(attached.buffer, name: buffer.givenName, fences: work.fences)
                 .attend(words(of: command))
             let status = try running.wait(&registry) {
                 tell($0, of: buffer.name)
+            } alone: {
+                giveUp()
             } meanwhile: { (registry) throws(RegistryError) in
                 try work.look(&registry, until: options.deadline)
             }

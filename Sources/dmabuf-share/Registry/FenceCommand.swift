@@ -87,15 +87,15 @@ struct FenceAdd: ParsableCommand {
             let attached = try buffer.attach(&registry, terms, until: options.deadline)
             try registry.ask(.reserve(attached.attachment, slots: 2), until: options.deadline)
             let ended = try EventFence()
-            var promises = [1, 2].map {
-                LastingPromise(on: [attached.attachment], timeline: $0, end: .after(longest.duration))
-            }
-            let status: Int32
-            do { status = try run(&registry, attached, ended, &promises) } catch {
+            // Counted from before they are made: no promise is thought to last longer than it does.
+            let first = promise(on: 1, of: attached)
+            let running: AttendedCommand
+            do { running = try begin(&registry, attached, ended) } catch {
                 // Nothing was begun.
                 try? ended.signal()
                 throw error
             }
+            let status = try attend(running, first, &registry, attached, ended)
             // An eventfd whose owner goes without a signal is the word that there is for work that failed.
             guard status == 0 || kind != .write else { throw ExitCode(status) }
             try? ended.signal()
@@ -105,26 +105,41 @@ struct FenceAdd: ParsableCommand {
         }
     }
 
-    /// The work is two fences. COMMAND's own process is one, which ends with it whatever becomes of this process. The other is
-    /// an eventfd of ours: it is there before COMMAND is, so that nobody slips in between, and tells how it ended.
-    private func run(
-        _ registry: inout RegistryConnection, _ attached: AttachedBuffer, _ ended: EventFence,
-        _ promises: inout [LastingPromise]
-    ) throws -> Int32 {
+    /// The work is two fences. One is an eventfd of ours: it is there before COMMAND is, so that nobody slips in between, and
+    /// tells how it ended.
+    private func begin(
+        _ registry: inout RegistryConnection, _ attached: AttachedBuffer, _ ended: EventFence
+    ) throws -> AttendedCommand {
         try add(ended.fence, .eventFD, timeline: 1, point: 1, &registry, attached)
-        let running = try BufferEnvironment(attached.buffer, name: buffer.givenName).attend(words(of: command))
+        return try BufferEnvironment(attached.buffer, name: buffer.givenName).attend(words(of: command))
+    }
+
+    /// The other is COMMAND's own process, and ends with it whatever becomes of this one.
+    private func attend(
+        _ running: borrowing AttendedCommand, _ first: LastingPromise, _ registry: inout RegistryConnection,
+        _ attached: AttachedBuffer,
+        _ ended: EventFence
+    ) throws -> Int32 {
+        var promises = [first]
+        let second = promise(on: 2, of: attached)
         do {
             try add(try running.fence(), .pidFD, timeline: 2, point: 1, &registry, attached)
+            promises.append(second)
             // Once more, and later: what ends well makes good what failed before it, and a process ends well.
             try add(ended.fence, .eventFD, timeline: 1, point: 2, &registry, attached)
-        } catch let error as RegistryError {
-            note("\(error.asError.message): the fence ends with this process, and not with the command's")
+        } catch {
+            let why = (error as? RegistryError)?.asError.message ?? "\(error)"
+            note("\(why): if this process is killed, nobody waits for the command")
         }
         return try running.wait(&registry) {
             tell($0, of: buffer.name)
         } meanwhile: { (registry) throws(RegistryError) in
             try renew(&promises, &registry)
         }
+    }
+
+    private func promise(on timeline: UInt32, of attached: AttachedBuffer) -> LastingPromise {
+        LastingPromise(on: [attached.attachment], timeline: timeline, end: .after(longest.duration))
     }
 
     private var longest: Seconds { within ?? Seconds(10) }
@@ -134,12 +149,12 @@ struct FenceAdd: ParsableCommand {
         _ promises: inout [LastingPromise], _ registry: inout RegistryConnection
     ) throws(RegistryError) -> Deadline? {
         guard within == nil else { return nil }
-        do throws(RegistryError) {
-            for index in promises.indices { try promises[index].renew(&registry, until: options.deadline) }
-        } catch {
-            // That it is over is told by a notice.
-            guard case .ruledOut = error else { throw error }
-            return nil
+        for index in promises.indices.reversed() {
+            do throws(RegistryError) { try promises[index].renew(&registry, until: options.deadline) } catch {
+                // That it is over is told by a notice.
+                guard case .ruledOut = error else { throw error }
+                promises.remove(at: index)
+            }
         }
         return promises.map(\.nextTurn).min()
     }

@@ -82,7 +82,8 @@ struct MoveCommand: ParsableCommand {
         }
     }
 
-    /// What failed before is not this move's to find; what fails while it waits leaves content that nobody has seen.
+    /// What failed before is not this move's to find; what fails while it waits leaves content that nobody has seen. Where work
+    /// was under way already, the two cannot be told apart.
     private func checkWork(_ work: FenceStatus, _ before: FenceStatus) throws(DMABufError) {
         guard work != .ok else { return }
         guard late == .cutOff || work == before else {

@@ -6,12 +6,13 @@ import DMABufServer
 import DMABufSystem
 import SystemPackage
 
-/// `serve --stop`. A vault has its registry end first and then ends itself; a registry that has none beside its socket is told by
-/// a signal.
+/// `serve --stop`. A vault has its registry end first and then ends itself; a registry that this has not ended, because it has
+/// none or another, is told by a signal.
 struct RegistryStop {
     let socket: String?
     let vault: String?
     private static let patience = Duration.seconds(15)
+    private static let grace = Duration.seconds(3)
 
     init(socket: String?, vault: String?) {
         (self.socket, self.vault) = (socket, vault)
@@ -22,20 +23,44 @@ struct RegistryStop {
             throw RegistryError.noRegistry(path: nil, nil).asError
         }
         let deadline = Deadline.after(Self.patience)
+        // Who serves is found before anything ends: afterwards a service manager might start another.
+        let server: Result<PidFD?, Errno> = Result { () throws(Errno) in try Self.server(at: path, until: deadline) }
+        var hasStopped = true
         do throws(Errno) { try Vault.stop(at: vault ?? VaultPlace.beside(path), until: deadline) } catch {
             guard error == .connectionRefused || error == .noSuchFileOrDirectory else { throw explained(error, path) }
-            do throws(Errno) { try terminate(at: path, until: deadline) } catch { throw explained(error, path) }
+            hasStopped = false
+        }
+        do throws(Errno) {
+            guard let process = try server.get() else {
+                if hasStopped { return }
+                throw Errno.notSupported
+            }
+            // The vault's own is ending by itself.
+            let grace = hasStopped ? min(deadline, .after(Self.grace)) : .now()
+            if try !Poll.wait(process.descriptor, for: .readable, until: grace).isEmpty { return }
+            try Self.terminate(process, until: deadline)
+        } catch {
+            // Where the vault has ended it, nobody serves any more.
+            if hasStopped, error == .connectionRefused || error == .noSuchFileOrDirectory { return }
+            throw explained(error, path)
         }
     }
 
-    /// Who listens is known from the kernel; where that is a service manager it is left alone.
-    private func terminate(at path: String, until deadline: Deadline) throws(Errno) {
-        let peer = try UnixSocket.connect(to: path, until: deadline).peer
+    /// The process that listens there, as the kernel knows it; nil where that is a service manager, which is left alone.
+    private static func server(at path: String, until deadline: Deadline) throws(Errno) -> PidFD? {
+        let peer = try PeerIdentity(of: UnixSocket.connect(to: path, until: deadline))
         guard [0, OwnProcess.userID].contains(peer.user) else { throw .notPermitted }
-        let process = try PidFD(peer.process)
-        let own = ProcFS.command(of: Int(OwnProcess.processID))
-        guard ProcFS.command(of: Int(peer.process)) == own else { throw .notSupported }
-        try process.send(SignalNumber.terminate.rawValue)
+        guard peer.process > 0, let own = ProcFS.command(of: Int(OwnProcess.processID)),
+            ProcFS.command(of: Int(peer.process)) == own, try !peer.pidfd.hasEnded
+        else { return nil }
+        return try PidFD(duplicating: peer.pidfd)
+    }
+
+    private static func terminate(_ process: borrowing PidFD, until deadline: Deadline) throws(Errno) {
+        do throws(Errno) { try process.send(SignalNumber.terminate.rawValue) } catch {
+            if error == .noSuchProcess { return }
+            throw error
+        }
         if try Poll.wait(process.descriptor, for: .readable, until: deadline).isEmpty { throw .timedOut }
     }
 

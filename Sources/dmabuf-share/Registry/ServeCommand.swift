@@ -100,7 +100,9 @@ struct ServeCommand: ParsableCommand {
     }
 
     private func explained(_ error: Errno) -> DMABufError {
-        guard let path = socket ?? RegistryAddress.standard else {
+        // One that a service manager passes has a name of its own.
+        let isPassed = OwnProcess.environment("LISTEN_FDS") != nil
+        guard let path = isPassed ? "the socket that was passed" : socket ?? RegistryAddress.standard else {
             return DMABufError(
                 .unavailable, "serve: there is no place for a socket, as $XDG_RUNTIME_DIR is not set", cause: error,
                 remedy: "name one with --socket, or set DMABUF_SHARE_SOCKET")

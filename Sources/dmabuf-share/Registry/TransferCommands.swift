@@ -5,6 +5,7 @@ import DMABuf
 import DMABufClient
 import DMABufModel
 import DMABufSystem
+import SystemPackage
 
 struct ReadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -26,12 +27,16 @@ struct ReadCommand: ParsableCommand {
         try asking(options) { registry in
             let deadline = options.deadline
             let attached = try buffer.attach(&registry, AttachTerms(.read, token: shown.token()), until: deadline)
+            var content: [UInt8] = []
             try registry.access(attached, .read, until: deadline) { (buffer) throws(DMABufError) in
-                try buffer.copy(to: file == "-" ? "/dev/stdout" : file)
+                // A reader of ours may take its time, and an access may not.
+                if file == "-" { content = try buffer.content() } else { try buffer.copy(to: file) }
             }
             registry.tellFailedWork(of: attached, buffer.name, until: deadline)
             let report = TransferReport(attached, did: "read", attached.buffer.description.byteCount)
-            if file == "-" { note(String(report.text.dropLast())) } else { try emit(report, json: options.json) }
+            guard file == "-" else { return try emit(report, json: options.json) }
+            try write(content)
+            try emitAside(report, json: options.json)
         }
     }
 }
@@ -58,11 +63,25 @@ struct WriteCommand: ParsableCommand {
             let deadline = options.deadline
             let attached = try buffer.attach(&registry, AttachTerms(.readWrite, token: shown.token()), until: deadline)
             var written: UInt64 = 0
-            try registry.access(attached, .readWrite, until: deadline) { (buffer) throws(DMABufError) in
-                written = try buffer.fill(from: file == "-" ? "/dev/stdin" : file)
+            let input = file == "-" ? try input(for: attached.buffer) : nil
+            try registry.access(attached, .readWrite, until: options.deadline) { (buffer) throws(DMABufError) in
+                written = if let input { try buffer.fill(with: input) } else { try buffer.fill(from: file) }
             }
             try emit(TransferReport(attached, did: "wrote", written), json: options.json)
         }
+    }
+}
+
+extension WriteCommand {
+    /// All of it, before the access begins: whoever writes it may take their time.
+    private func input(for buffer: DescribedBuffer) throws(DMABufError) -> [UInt8] {
+        let limit = Int(clamping: buffer.memory.reduce(0) { $0 + $1.byteCount })
+        let bytes: [UInt8]
+        do throws(Errno) { bytes = try StandardStream.readInput(limit: limit + 1) } catch {
+            throw .system("read standard input", error)
+        }
+        if bytes.count <= limit { return bytes }
+        throw DMABufError(.invalid, "standard input has more than the \(limit) bytes of the buffer")
     }
 }
 

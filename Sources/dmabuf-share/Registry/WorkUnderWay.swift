@@ -9,7 +9,8 @@ import DMABufSystem
 /// was promised to the registry, of which no descriptor leaves that, and one for what drivers have under way.
 struct WorkUnderWay: ~Copyable {
     private let attachment: AttachmentID
-    private var promised: Set<FenceID>
+    /// Until what was promised has ended.
+    private var isPending: Bool
     private let ended: EventFence?
     private let kernel: Fence?
     private var pause = Duration.milliseconds(1)
@@ -18,42 +19,47 @@ struct WorkUnderWay: ~Copyable {
     init(
         on attached: AttachedBuffer, _ registry: inout RegistryConnection, until deadline: Deadline
     ) throws {
-        let promised = try Self.pending(attached.attachment, &registry, until: deadline)
-        let ended = promised.isEmpty ? nil : try EventFence()
+        let isPending = try Self.isPending(attached.attachment, &registry, until: deadline)
+        let ended = isPending ? try EventFence() : nil
         let fence = try attached.buffer.fence(waitingBefore: .read)
         let kernel = try fence?.status() == .pending ? fence : nil
-        (attachment, self.promised, self.ended, self.kernel) = (attached.attachment, promised, ended, kernel)
+        (attachment, self.isPending, self.ended, self.kernel) = (attached.attachment, isPending, ended, kernel)
     }
 
     var fences: [Fence] { [ended?.fence, kernel].compactMap { $0 } }
 
-    /// Says that it has ended once it has, and otherwise when to look again. Each promise has an end of its own. A wait of the
-    /// registry's would hold up who hears for the command.
-    mutating func look(_ registry: inout RegistryConnection, until deadline: Deadline) throws(RegistryError)
-        -> Deadline?
-    {
-        guard !promised.isEmpty else { return nil }
-        do throws(RegistryError) {
-            promised.formIntersection(try Self.pending(attachment, &registry, until: deadline))
-        } catch {
-            // Who lost the buffer waits for nobody.
-            guard case .ruledOut = error else { throw error }
-            promised = []
-        }
-        if promised.isEmpty {
-            try? ended?.signal()
+    /// Says that it has ended: also where nobody will know, for the command must not wait for ever.
+    var giveUp: () -> Void { { [ended] in try? ended?.signal() } }
+
+    /// Says that it has ended once it has, and otherwise when to look again.
+    mutating func look(
+        _ registry: inout RegistryConnection, until deadline: Deadline
+    ) throws(RegistryError) -> Deadline? {
+        guard isPending else { return nil }
+        isPending = try Self.isPending(attachment, &registry, until: deadline)
+        if !isPending {
+            giveUp()
             return nil
         }
         defer { pause = min(pause * 2, Self.longestPause) }
         return .after(pause)
     }
 
-    private static func pending(
+    /// A wait that is over at once: it counts what has been superseded, too, and is not answered before all who were there
+    /// before a restart are back. A longer one would hold up who hears for the command.
+    private static func isPending(
         _ attachment: AttachmentID, _ registry: inout RegistryConnection, until deadline: Deadline
-    ) throws(RegistryError) -> Set<FenceID> {
-        let request = Request.snapshot(attachment, .waited(before: .read))
-        guard case .snapshot(_, let fences) = try registry.ask(request, until: deadline) else { return [] }
-        return Set(fences)
+    ) throws(RegistryError) -> Bool {
+        let request = Request.wait(attachment, .waited(before: .read), within: Interval(nanoseconds: 0))
+        do throws(RegistryError) { try registry.askNow(request, until: deadline) } catch {
+            switch error {
+            case .ruledOut(.timedOut), .ruledOut(.settling): return true
+            // Who lost the buffer waits for nobody.
+            case .ruledOut: return false
+            default: throw error
+            }
+        }
+        return false
     }
 
     deinit { try? ended?.signal() }
