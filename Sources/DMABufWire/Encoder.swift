@@ -23,6 +23,11 @@ extension Message {
 
     /// As above, for whoever has its descriptors; traps if it says another number of them.
     public func encode(_ serial: UInt64, passing count: Int, into room: inout [UInt8]) -> Int {
+        // Every offer's answer, which has no body.
+        if case .accepted = self, count == 0 {
+            var writer = ByteWriter(message: .accepted, 0, serial, to: room.mutableSpan)
+            return writer.finish()
+        }
         precondition(count == descriptorCount, "\(count) descriptors do not match the message")
         let opcode = opcode
         precondition(!opcode.isNotice || serial == 0, "a notice with a number")
