@@ -31,6 +31,7 @@ extension RegistryConnection {
         // Of the last registry that this client was whole with: one that died in between knew nothing yet.
         var carried: [ClientPages.Under]?
         while true {
+            var hasJoined = false
             do throws(RegistryError) {
                 var next = try Joining(path, features, joined.secret, until: end)
                 guard next.joined.client == joined.client else { return false }
@@ -38,12 +39,19 @@ extension RegistryConnection {
                 let held = take(next, pages)
                 let before = carried ?? held
                 carried = before
-                let said = try goOn(without: Set(before.map(\.attachment)), until: end)
-                try mapAgain(before, until: end)
+                hasJoined = true
+                // It is heard of all that is under way, or of nothing: that takes its own time.
+                let soon = max(end, .after(answersWithin))
+                let said = try goOn(without: Set(before.map(\.attachment)), until: soon)
+                try mapAgain(before, until: soon)
                 notices.removeAll { underWay.isOver($0) }
                 notices += said
                 return true
             } catch {
+                if hasJoined, case .connection(.deadline) = error {
+                    // A registry that knows half of it would let others take the rest.
+                    throw .connection(connection.end(.deadline, .deadline))
+                }
                 guard error.isOfAnEnd, !end.hasPassed else { return false }
                 Clock.sleep(Self.pause)
             }
