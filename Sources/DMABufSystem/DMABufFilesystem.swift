@@ -32,15 +32,22 @@ func isInDMABufFilesystem(_ number: CInt) throws(Errno) -> Bool {
         return true
     }
     // Locks that a holder has taken stand before all that is a dma-buf's own. A scratch buffer tells, where one can be made.
-    guard text.count == FDInfo.limit, mayOpenDevices.exchange(false, ordering: .relaxed),
-        let device = DMABufFilesystem.device()
-    else { return false }
-    knownDevice.store(device, ordering: .relaxed)
+    guard text.count == FDInfo.limit, let device = deviceOfScratchBuffer() else { return false }
     return unsafe dmabuf_statx(number, 0, &noted) == 0 && noted.filesystem == device
 }
 
+private func deviceOfScratchBuffer() -> UInt64? {
+    mayOpenDevices.withLock { mayOpen in
+        if mayOpen, let device = DMABufFilesystem.device() { knownDevice.store(device, ordering: .relaxed) }
+        // Once, whatever came of it.
+        mayOpen = false
+        let known = knownDevice.load(ordering: .relaxed)
+        return known == 0 ? nil : known
+    }
+}
+
 /// Whether a scratch buffer may be made to learn where they live: once.
-private let mayOpenDevices = Atomic(true)
+private let mayOpenDevices = Mutex(true)
 
 /// `st_dev` of that filesystem, the same for as long as the kernel runs; 0 until the first dma-buf was seen.
 private let knownDevice = Atomic<UInt64>(0)
@@ -48,7 +55,7 @@ private let knownDevice = Atomic<UInt64>(0)
 /// The kernel's filesystem of dma-bufs. It is mounted nowhere, so a dma-buf is needed to learn its device number.
 public enum DMABufFilesystem {
     /// For a registry, which opens no device.
-    package static func keepFromDevices() { mayOpenDevices.store(false, ordering: .relaxed) }
+    package static func keepFromDevices() { mayOpenDevices.withLock { $0 = false } }
 
     /// Its `st_dev`, from a scratch buffer that is gone again; nil where this process can make none.
     public static func device() -> UInt64? {
