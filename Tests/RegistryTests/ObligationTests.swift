@@ -118,13 +118,15 @@ struct ObligationTests {
         let registry = try RunningRegistry()
         let (one, other) = try (client(registry), client(registry))
         let (id, _) = try await one.register(try MemFDExporter().export(.bytes(4096)), until: limit)
-        let begun = Deadline.now()
+        let (granted, isGranted) = AsyncStream<Void>.makeStream()
         let holding = Task {
             let lock = try await one.lock([id], lasting: .seconds(10), until: limit)
+            isGranted.finish()
             while !Task.isCancelled { await Task.yield() }
             try await lock.unlock(until: limit)
         }
-        Clock.sleep(.milliseconds(100))
+        for await _ in granted {}
+        let begun = Deadline.now()
         holding.cancel()
         try await holding.value
         let next = try await other.lock([id], until: .after(.seconds(5)))

@@ -85,10 +85,16 @@ extension RegistryClient {
             do throws(RegistryError) {
                 let request = Request.waiting(attached.attachment, .waited(before: access), until: deadline)
                 // The wait has its own end, and is answered then.
-                try await ask(request, until: deadline.advanced(by: exchange.answersWithin))
+                _ = try await exchange.ask(
+                    .request(request), DescriptorList(), until: deadline.advanced(by: exchange.answersWithin),
+                    patient: .now())
                 return
             } catch {
-                guard error.mayWaitOn(until: deadline) else { throw error }
+                if case .ruledOut(.settling) = error, deadline.remaining > RegistryConnection.pause, !Task.isCancelled {
+                    await exchange.rest()
+                } else if !error.mayWaitOn(until: deadline) {
+                    throw error
+                }
             }
         }
     }
@@ -121,7 +127,9 @@ extension RegistryClient {
     private func askToTheEnd(_ request: Request) async throws(RegistryError) -> Answer {
         let asking = Task { () async -> Swift.Result<Answer, RegistryError> in
             do throws(RegistryError) {
-                return .success(try await ask(request, until: .after(exchange.answersWithin)))
+                // Where the registry dies meanwhile, the next one has to hear of it.
+                let patience = max(exchange.answersWithin, exchange.patience)
+                return .success(try await ask(request, until: .after(patience)))
             } catch { return .failure(error) }
         }
         return try await asking.value.get()

@@ -62,11 +62,13 @@ final class Exchange: Sendable {
 
     /// Sends, and waits for the answer of that number. A refusal is thrown; so is the end of the task, as a deadline. What
     /// was not sent, or does no harm if it is asked twice, is asked again after a restart of the registry.
+    ///
+    /// Who is to come back after a restart is waited for until `patient`, if that is sooner than the deadline.
     func ask(
-        _ message: Message, _ descriptors: consuming DescriptorList, until deadline: Deadline
+        _ message: Message, _ descriptors: consuming DescriptorList, until deadline: Deadline, patient: Deadline? = nil
     ) async throws(RegistryError) -> Reply {
         try message.checkSendable(with: descriptors)
-        return try await ask(message, Sent(descriptors), until: deadline)
+        return try await ask(message, Sent(descriptors), until: deadline, patient: patient ?? deadline)
     }
 
     /// As above, what a value owes: it is said also where the task that says it is cancelled.
@@ -78,14 +80,16 @@ final class Exchange: Sendable {
         let sent = Sent(descriptors)
         let asking = Task { () async -> Result<Void, RegistryError> in
             do throws(RegistryError) {
-                _ = try await ask(message, sent, until: deadline)
+                _ = try await ask(message, sent, until: deadline, patient: deadline)
                 return .success(())
             } catch { return .failure(error) }
         }
         try await asking.value.get()
     }
 
-    private func ask(_ message: Message, _ sent: Sent, until deadline: Deadline) async throws(RegistryError) -> Reply {
+    private func ask(
+        _ message: Message, _ sent: Sent, until deadline: Deadline, patient: Deadline
+    ) async throws(RegistryError) -> Reply {
         while true {
             let epoch = state.withLock { $0.epoch }
             let result: Result<Reply, RegistryError>
@@ -94,11 +98,10 @@ final class Exchange: Sendable {
             case .over(let over): result = over
             case .notSent: result = .failure(deadline.hasPassed ? .connection(.deadline) : .restarted)
             }
-            if case .success(let reply) = result, reply.isSettling, deadline.remaining > RegistryConnection.pause,
+            if case .success(let reply) = result, reply.isSettling, patient.remaining > RegistryConnection.pause,
                 !Task.isCancelled
             {
-                // Who is to come back first is waited for.
-                await park(until: .after(RegistryConnection.pause)) { _ in true }
+                await rest()
                 continue
             }
             guard case .failure(.restarted) = result, !deadline.hasPassed, !Task.isCancelled else {
@@ -234,6 +237,9 @@ final class Exchange: Sendable {
     private func waitForNext(after epoch: Int, until deadline: Deadline) async {
         await park(until: deadline) { $0.epoch == epoch }
     }
+
+    /// Before what was refused for a moment is asked again.
+    func rest() async { await park(until: .after(RegistryConnection.pause)) { _ in true } }
 
     /// The thread that reads wakes this task, at the deadline at the latest, unless there is no need to wait.
     private func park(until deadline: Deadline, while isNeeded: @Sendable (borrowing State) -> Bool) async {

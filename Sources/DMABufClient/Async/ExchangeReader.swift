@@ -36,9 +36,13 @@ extension Exchange {
                 let secret = next.joined.secret
                 var following = NextRegistry(next.intoConnection(), until: end)
                 let said = try underWay.withLock { (underWay) throws(RegistryError) in
-                    try underWay.goOn(without: []) { (request, fence) throws(RegistryError) in
+                    // If that one goes, too, the next is told from the beginning.
+                    var next = underWay
+                    let said = try next.goOn(without: []) { (request, fence) throws(RegistryError) in
                         try following.ask(request, fence)
                     }
+                    underWay = next
+                    return said
                 }
                 let heard = underWay.withLock { underWay in following.notices.map { underWay.heard($0) } }
                 let link = Link(following.intoSocket())
@@ -49,7 +53,7 @@ extension Exchange {
                     state.epoch += 1
                 }
                 // Whoever hears of it asks the one that it is about.
-                for notice in said + heard { notices.yield(notice) }
+                for notice in said + heard { pass(notice) }
                 unpark()
                 return true
             } catch {
@@ -83,13 +87,7 @@ extension Exchange {
             } catch { return end(.connection(.wire(error))) }
             switch envelope.message {
             case .notice(let notice):
-                let notice = underWay.withLock { $0.heard(notice) }
-                switch notices.yield(notice) {
-                case .dropped: end(.connection(.unexpected("more notices than anybody reads")))
-                // Who listened was cancelled: the notice is dropped here, and what it asks is refused.
-                case .terminated: _ = ReceivedNotice(notice, self)
-                default: break
-                }
+                pass(underWay.withLock { $0.heard(notice) })
             case .farewell(let farewell): end(.connection(.farewell(farewell)))
             default: resume(envelope.serial, .success(Reply(envelope.message, reply)))
             }
@@ -101,6 +99,15 @@ extension Exchange {
                 end(.connection(.wire(.tooLong(limit: Wire.messageLimit, has: Wire.messageLimit + 1))))
             case .truncatedDescriptors: end(.connection(.descriptorsLost))
             }
+        }
+    }
+
+    private func pass(_ notice: Notice) {
+        switch notices.yield(notice) {
+        case .dropped: end(.connection(.unexpected("more notices than anybody reads")))
+        // Who listened was cancelled: the notice is dropped here, and what it asks is refused.
+        case .terminated: _ = ReceivedNotice(notice, self)
+        default: break
         }
     }
 

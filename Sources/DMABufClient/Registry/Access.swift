@@ -49,7 +49,7 @@ extension RegistryConnection {
     public mutating func beginAccess(
         _ attached: AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
     ) throws(RegistryError) -> OngoingAccess {
-        guard let word = attached.word, let held = pages?.held(word, attached.attachment),
+        guard let word = attached.word, var held = pages?.held(word, attached.attachment),
             held.generation == attached.generation, access.isValid, held.access.isSuperset(of: access)
         else { return try beginByMessage(attached, access, until: deadline) }
         var hasWaited = false
@@ -73,13 +73,18 @@ extension RegistryConnection {
             } else if value.stamp == stamp {
                 try waitForFences(attached, access, until: deadline)
                 hasWaited = true
-            } else if try ask(whether: access, attached, held, isStillGood: value, until: deadline) {
+            } else if try ask(whether: access, attached, isStillGood: value, until: deadline) {
                 // It has been counted and asked for; what the slot says now it says of this attachment, too.
                 stamp = value.stamp
                 pages?.renew(attached.attachment, stamp)
                 guard value.hasFences, !hasWaited else { return begun(attached, held, stamp) }
-                try backOut(held, until: deadline)
+                if let counted = pages?.held(word, attached.attachment) { try backOut(counted, until: deadline) }
             }
+            // What was asked meanwhile may have been asked of another registry, which has other pages.
+            guard let present = pages?.held(word, attached.attachment), present.generation == attached.generation else {
+                return try beginByMessage(attached, access, until: deadline)
+            }
+            (held, stamp) = (present, present.stamp)
         }
     }
 
@@ -199,8 +204,8 @@ extension RegistryConnection {
     /// A stamp is given once: if the slot says the same before the question and after the count, it said so all the time,
     /// and nothing was taken from anybody since the answer. True: counted.
     private mutating func ask(
-        whether access: DMABufModel.Access, _ attached: AttachedBuffer, _ held: ClientPages.Held,
-        isStillGood value: SlotValue, until deadline: Deadline
+        whether access: DMABufModel.Access, _ attached: AttachedBuffer, isStillGood value: SlotValue,
+        until deadline: Deadline
     ) throws(RegistryError) -> Bool {
         do throws(RegistryError) {
             try ask(.beginAccess(attached.attachment, attached.generation, access), patient: deadline)
@@ -208,12 +213,16 @@ extension RegistryConnection {
             if case .ruledOut(.moving) = error { return false }
             throw error
         }
+        guard let word = attached.word, let held = pages?.held(word, attached.attachment) else {
+            _ = try stateByMessage(attached.attachment, until: deadline)
+            return false
+        }
         let now = pages?.enter(held)
         let isSame = now.map { $0.stamp == value.stamp && !$0.isMoving } ?? false
         if !isSame { try backOut(held, until: deadline) }
         let state = try stateByMessage(attached.attachment, until: deadline)
         if state != .ok {
-            if isSame { try backOut(held, until: deadline) }
+            if isSame, let held = pages?.held(word, attached.attachment) { try backOut(held, until: deadline) }
             throw .ruledOut(state == .dead ? .dead : .revoked)
         }
         return isSame

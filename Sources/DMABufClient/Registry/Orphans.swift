@@ -12,7 +12,6 @@ extension Message {
         case (.granted(let grant), _) where !grant.isMapped: .detach(grant.attachment)
         case (.answer(.done), .request(.beginAccess(let attachment, _, _))): .endAccess(attachment)
         case (.answer(.registered(let buffer, _)), _): .withdraw(buffer)
-        case (.answer(.done), .request(.pin(let attachment))): .unpin(attachment)
         case (.answer(.moveBegun), .request(.beginMove(let buffer, let generation, _))):
             .abortMove(buffer, generation)
         default: nil

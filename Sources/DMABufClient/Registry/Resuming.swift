@@ -30,6 +30,7 @@ extension RegistryConnection {
         let end = min(deadline, .after(patience))
         // Of the last registry that this client was whole with: one that died in between knew nothing yet.
         var carried: [ClientPages.Under]?
+        let underWay = underWay
         while true {
             var hasJoined = false
             do throws(RegistryError) {
@@ -48,6 +49,8 @@ extension RegistryConnection {
                 notices += said
                 return true
             } catch {
+                // What a registry was told that has gone as well is told the next one from the beginning.
+                self.underWay = underWay
                 if hasJoined, case .connection(.deadline) = error {
                     // A registry that knows half of it would let others take the rest.
                     throw .connection(connection.end(.deadline, .deadline))
@@ -62,19 +65,13 @@ extension RegistryConnection {
         without words: Set<AttachmentID>, until deadline: Deadline
     ) throws(RegistryError) -> [Notice] {
         // What is asked here is noted already.
-        let before = underWay
         var underWay = underWay
-        do throws(RegistryError) {
-            let said = try underWay.goOn(without: words) { (request, fence) throws(RegistryError) in
-                let passed = fence.map { DescriptorList(lending: $0) } ?? DescriptorList()
-                return try exchangeOnce(.request(request), passed, until: deadline).envelope.message
-            }
-            self.underWay = underWay
-            return said
-        } catch {
-            self.underWay = before
-            throw error
+        let said = try underWay.goOn(without: words) { (request, fence) throws(RegistryError) in
+            let passed = fence.map { DescriptorList(lending: $0) } ?? DescriptorList()
+            return try exchangeOnce(.request(request), passed, until: deadline).envelope.message
         }
+        self.underWay = underWay
+        return said
     }
 
     /// What had words has words again, and what is under way is known to the registry before that.
