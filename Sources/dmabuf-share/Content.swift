@@ -40,6 +40,16 @@ extension DescribedBuffer {
         return written
     }
 
+    /// What goes through a stream is held as a whole: whoever reads or writes that may take their time, and an access may not.
+    func byteCountForStream() throws(DMABufError) -> Int {
+        guard description.byteCount <= 1 << 30 else {
+            throw DMABufError(
+                .unsupported, "the buffer has \(description.byteCount) bytes, and at most 1 GiB goes through a pipe",
+                remedy: "name a file")
+        }
+        return Int(description.byteCount)
+    }
+
     /// Writes bytes into the dma-bufs, one after the other. What they are too few for stays as it is.
     func fill(with content: [UInt8]) throws(DMABufError) -> UInt64 {
         var rest = content[...]
@@ -58,7 +68,7 @@ extension DescribedBuffer {
     /// All described bytes, in order.
     func content() throws(DMABufError) -> [UInt8] {
         var content: [UInt8] = []
-        content.reserveCapacity(Int(clamping: description.byteCount))
+        content.reserveCapacity(try byteCountForStream())
         for (buffer, size) in zip(memory, description.sizes) {
             try buffer.read { bytes in
                 let part = Span<UInt8>(_bytes: bytes.extracting(first: Int(size)))

@@ -21,7 +21,7 @@ struct DemoCommand: ParsableCommand {
             EXAMPLES:
               dmabuf-share demo
               dmabuf-share demo --from vgem
-              dmabuf-share demo --embedded & until dmabuf-share list; do :; done; dmabuf-share watch
+              dmabuf-share demo --embedded --socket /tmp/demo.sock
               dmabuf-share demo --require-real --json
             """)
 

@@ -24,7 +24,9 @@ struct RegistryStop {
         }
         let deadline = Deadline.after(Self.patience)
         // Who serves is found before anything ends: afterwards a service manager might start another.
-        let server: Result<PidFD?, Errno> = Result { () throws(Errno) in try Self.server(at: path, until: deadline) }
+        let server: Result<PidFD?, Errno> = Result { () throws(Errno) in
+            try Self.server(at: path, until: .after(.seconds(1)))
+        }
         var hasStopped = true
         do throws(Errno) { try Vault.stop(at: vault ?? VaultPlace.beside(path), until: deadline) } catch {
             guard error == .connectionRefused || error == .noSuchFileOrDirectory else { throw explained(error, path) }
@@ -40,8 +42,8 @@ struct RegistryStop {
             if try !Poll.wait(process.descriptor, for: .readable, until: grace).isEmpty { return }
             try Self.terminate(process, until: deadline)
         } catch {
-            // Where the vault has ended it, nobody serves any more.
-            if hasStopped, error == .connectionRefused || error == .noSuchFileOrDirectory { return }
+            // Where the vault has ended its registry, nobody need be there any more.
+            if hasStopped, error != .timedOut || !deadline.hasPassed { return }
             throw explained(error, path)
         }
     }

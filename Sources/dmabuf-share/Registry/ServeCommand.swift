@@ -64,7 +64,9 @@ struct ServeCommand: ParsableCommand {
         let policy = try policy.read()
         try reporting(json: false) {
             if stop { return try RegistryStop(socket: socket, vault: vault).run() }
-            do throws(Errno) { try serve(policy) } catch { throw explained(error) }
+            // One that a service manager passes has a name of its own; it is asked for before it is taken.
+            let isPassed = OwnProcess.environment("LISTEN_FDS") != nil
+            do throws(Errno) { try serve(policy) } catch { throw explained(error, isPassed: isPassed) }
         }
     }
 
@@ -99,9 +101,7 @@ struct ServeCommand: ParsableCommand {
         try? notifier.stopping()
     }
 
-    private func explained(_ error: Errno) -> DMABufError {
-        // One that a service manager passes has a name of its own.
-        let isPassed = OwnProcess.environment("LISTEN_FDS") != nil
+    private func explained(_ error: Errno, isPassed: Bool) -> DMABufError {
         guard let path = isPassed ? "the socket that was passed" : socket ?? RegistryAddress.standard else {
             return DMABufError(
                 .unavailable, "serve: there is no place for a socket, as $XDG_RUNTIME_DIR is not set", cause: error,

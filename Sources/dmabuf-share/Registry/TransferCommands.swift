@@ -61,9 +61,11 @@ struct WriteCommand: ParsableCommand {
     func run() throws {
         try asking(options) { registry in
             let deadline = options.deadline
-            let attached = try buffer.attach(&registry, AttachTerms(.readWrite, token: shown.token()), until: deadline)
+            var attached = try buffer.attach(&registry, AttachTerms(.readWrite, token: shown.token()), until: deadline)
             var written: UInt64 = 0
             let input = file == "-" ? try input(for: attached.buffer) : nil
+            // It may have moved while that came.
+            if input != nil { attached = try registry.map(attached.attachment, until: options.deadline) }
             try registry.access(attached, .readWrite, until: options.deadline) { (buffer) throws(DMABufError) in
                 written = if let input { try buffer.fill(with: input) } else { try buffer.fill(from: file) }
             }
@@ -75,7 +77,7 @@ struct WriteCommand: ParsableCommand {
 extension WriteCommand {
     /// All of it, before the access begins: whoever writes it may take their time.
     private func input(for buffer: DescribedBuffer) throws(DMABufError) -> [UInt8] {
-        let limit = Int(clamping: buffer.memory.reduce(0) { $0 + $1.byteCount })
+        let limit = try buffer.byteCountForStream()
         let bytes: [UInt8]
         do throws(Errno) { bytes = try StandardStream.readInput(limit: limit + 1) } catch {
             throw .system("read standard input", error)
