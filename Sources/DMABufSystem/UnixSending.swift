@@ -46,19 +46,6 @@ extension UnixSocket {
         try whenThereIsRoom(until: deadline) { () throws(Errno) in try sendNow(bytes, with: passed) }
     }
 
-    /// `ETOOMANYREFS` is thrown: there is room then, and to wait for it would be to spin.
-    @inline(__always)
-    private borrowing func whenThereIsRoom(
-        until deadline: Deadline, _ send: () throws(Errno) -> Void
-    ) throws(Errno) {
-        while true {
-            do throws(Errno) { return try send() } catch {
-                guard error == .resourceTemporarilyUnavailable else { throw error }
-                if try Poll.wait(descriptor, for: .writable, until: deadline).isEmpty { throw .timedOut }
-            }
-        }
-    }
-
     /// As above, and never waits.
     ///
     /// The corresponding C call is `sendmsg(MSG_DONTWAIT | MSG_NOSIGNAL)`; `wouldBlock` stands for `EAGAIN`, and for
@@ -104,6 +91,19 @@ extension UnixSocket {
     private static func outcome(of error: Errno) throws(Errno) -> SendOutcome {
         guard error == .resourceTemporarilyUnavailable || error == .tooManyReferences else { throw error }
         return .wouldBlock
+    }
+
+    /// `ETOOMANYREFS` is thrown: there is room then, and to wait for it would be to spin.
+    @inline(__always)
+    private borrowing func whenThereIsRoom(
+        until deadline: Deadline, _ send: () throws(Errno) -> Void
+    ) throws(Errno) {
+        while true {
+            do throws(Errno) { return try send() } catch {
+                guard error == .resourceTemporarilyUnavailable else { throw error }
+                if try Poll.wait(descriptor, for: .writable, until: deadline).isEmpty { throw .timedOut }
+            }
+        }
     }
 
     private borrowing func sendNow(_ bytes: Span<UInt8>, with passed: borrowing Descriptor) throws(Errno) {
