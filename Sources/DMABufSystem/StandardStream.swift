@@ -12,41 +12,30 @@ public enum StandardStream: Sendable {
     /// a signal that ends the process before that.
     ///
     /// The corresponding C function is `write`.
-    public func write(_ text: String) throws(Errno) {
-        // Borrowed for the length of the call: these are not ours to close.
-        let stream = Descriptor(adopting: self == .output ? 1 : 2)
-        do throws(Errno) {
-            try stream.write(text)
-        } catch {
-            _ = stream.release()
-            throw error
-        }
-        _ = stream.release()
-    }
+    public func write(_ text: String) throws(Errno) { try write(Array(text.utf8)) }
 
     /// As above, of bytes.
     public func write(_ bytes: [UInt8]) throws(Errno) {
-        let stream = Descriptor(adopting: self == .output ? 1 : 2)
-        do throws(Errno) { try unsafe stream.writeAll(bytes.span.bytes) } catch {
-            _ = stream.release()
-            throw error
+        try Self.borrowing(self == .output ? 1 : 2) { (stream) throws(Errno) in
+            try unsafe stream.writeAll(bytes.span.bytes)
         }
-        _ = stream.release()
     }
 
     /// Reads standard input to its end, but at most `limit` bytes.
     ///
     /// The corresponding C function is `read`.
     public static func readInput(limit: Int) throws(Errno) -> [UInt8] {
-        let stream = Descriptor(adopting: 0)
-        do throws(Errno) {
-            let bytes = try stream.readAll(limit: limit)
-            _ = stream.release()
-            return bytes
-        } catch {
-            _ = stream.release()
-            throw error
-        }
+        try borrowing(0) { (stream) throws(Errno) in try stream.readAll(limit: limit) }
+    }
+
+    /// Borrowed for the length of the call: these are not ours to close.
+    private static func borrowing<Value>(
+        _ number: CInt, _ body: (borrowing Descriptor) throws(Errno) -> Value
+    ) throws(Errno) -> Value {
+        let stream = Descriptor(adopting: number)
+        let result = Result { () throws(Errno) in try body(stream) }
+        _ = stream.release()
+        return try result.get()
     }
 
     /// Writes at most ``lineLimit`` bytes of `text`, and never waits: false where nobody has read what was written before.

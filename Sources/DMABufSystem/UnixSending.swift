@@ -34,9 +34,7 @@ extension UnixSocket {
 
     /// As above, with no descriptor.
     public borrowing func send(_ bytes: Span<UInt8>, until deadline: Deadline) throws(Errno) {
-        while try trySend(bytes) == .wouldBlock {
-            if try Poll.wait(descriptor, for: .writable, until: deadline).isEmpty { throw .timedOut }
-        }
+        try whenThereIsRoom(until: deadline) { () throws(Errno) in try sendNow(bytes) }
     }
 
     /// As above, with a duplicate of one descriptor, which stays the caller's.
@@ -62,7 +60,7 @@ extension UnixSocket {
     /// As above, with no descriptor.
     public borrowing func trySend(_ bytes: Span<UInt8>) throws(Errno) -> SendOutcome {
         do throws(Errno) {
-            try unsafe sendMessage(descriptor.number, bytes, UnsafeMutableRawBufferPointer(start: nil, count: 0))
+            try sendNow(bytes)
             return .sent
         } catch { return try Self.outcome(of: error) }
     }
@@ -91,6 +89,10 @@ extension UnixSocket {
     private static func outcome(of error: Errno) throws(Errno) -> SendOutcome {
         guard error == .resourceTemporarilyUnavailable || error == .tooManyReferences else { throw error }
         return .wouldBlock
+    }
+
+    private borrowing func sendNow(_ bytes: Span<UInt8>) throws(Errno) {
+        try unsafe sendMessage(descriptor.number, bytes, UnsafeMutableRawBufferPointer(start: nil, count: 0))
     }
 
     /// `ETOOMANYREFS` is thrown: there is room then, and to wait for it would be to spin.

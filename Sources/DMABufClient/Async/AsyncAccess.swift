@@ -125,13 +125,10 @@ extension RegistryClient {
     /// What begins or ends is not left half way where the task is cancelled: it is answered at once.
     @discardableResult
     private func askToTheEnd(_ request: Request) async throws(RegistryError) -> Answer {
-        let asking = Task { () async -> Swift.Result<Answer, RegistryError> in
-            do throws(RegistryError) {
-                // Where the registry dies meanwhile, the next one has to hear of it.
-                let patience = max(exchange.answersWithin, exchange.patience)
-                return .success(try await ask(request, until: .after(patience)))
-            } catch { return .failure(error) }
-        }
-        return try await asking.value.get()
+        // Where the registry dies meanwhile, the next one has to hear of it.
+        let patience = max(exchange.answersWithin, exchange.patience)
+        let reply = try await exchange.askToTheEnd(request, until: .after(patience))
+        guard case .answer(let answer) = reply.message else { throw reply.unexpected }
+        return answer
     }
 }

@@ -71,20 +71,21 @@ final class Exchange: Sendable {
         return try await ask(message, Sent(descriptors), until: deadline, patient: patient ?? deadline)
     }
 
-    /// As above, what a value owes: it is said also where the task that says it is cancelled.
-    func settle(
+    /// As above, what a value owes, or what begins or ends: it is said and answered also where the task that says it is
+    /// cancelled.
+    @discardableResult
+    func askToTheEnd(
         _ request: Request, _ descriptors: consuming DescriptorList = DescriptorList(), until deadline: Deadline
-    ) async throws(RegistryError) {
+    ) async throws(RegistryError) -> Reply {
         let message = Message.request(request)
         try message.checkSendable(with: descriptors)
         let sent = Sent(descriptors)
-        let asking = Task { () async -> Result<Void, RegistryError> in
+        let asking = Task { () async -> Result<Reply, RegistryError> in
             do throws(RegistryError) {
-                _ = try await ask(message, sent, until: deadline, patient: deadline)
-                return .success(())
+                return .success(try await ask(message, sent, until: deadline, patient: deadline))
             } catch { return .failure(error) }
         }
-        try await asking.value.get()
+        return try await asking.value.get()
     }
 
     private func ask(

@@ -44,14 +44,14 @@ public struct MoveNotice: ~Copyable, Sendable {
         let descriptors = try fence.map { (fence) throws(RegistryError) in try fence.0.duplicates() }
         isAnswered = true
         let request = Request.acknowledge(attachment, generation, ending: fence?.1)
-        try await exchange.settle(request, descriptors ?? DescriptorList(), until: deadline)
+        try await exchange.askToTheEnd(request, descriptors ?? DescriptorList(), until: deadline)
         if let (fence, terms) = fence { exchange.keep(fence, to: attachment, terms, nil) }
     }
 
     /// Says that this client will not let go. Throws as above.
     public consuming func refuse(until deadline: Deadline) async throws(RegistryError) {
         isAnswered = true
-        try await exchange.settle(.refuseMove(attachment, generation), until: deadline)
+        try await exchange.askToTheEnd(.refuseMove(attachment, generation), until: deadline)
     }
 }
 

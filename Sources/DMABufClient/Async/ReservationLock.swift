@@ -29,7 +29,7 @@ public struct ReservationLock: ~Copyable, Sendable {
     /// Throws ``Refusal/lockEnded`` if it was over before: what was done since then was done without it.
     public consuming func unlock(until deadline: Deadline) async throws(RegistryError) {
         isOver = true
-        try await exchange.settle(.unlock(number), until: deadline)
+        try await exchange.askToTheEnd(.unlock(number), until: deadline)
     }
 
     /// Adds a fence in a slot that was reserved. The caller keeps its own descriptor.
