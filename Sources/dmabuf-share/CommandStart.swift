@@ -25,7 +25,7 @@ func start(
 }
 
 /// A command that cannot be run or found.
-struct NotRun: Error {
+struct NotRun: ToldError {
     let name: String
     let cause: Errno
     let status: Int32

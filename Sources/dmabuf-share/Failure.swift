@@ -30,6 +30,12 @@ extension DMABufError {
     }
 }
 
+/// What is told as an error of the library's is, with a status of its own.
+protocol ToldError: Error {
+    var explained: DMABufError { get }
+    var status: Int32 { get }
+}
+
 /// Runs a command's work; what it throws is told on standard error (as JSON where JSON was asked for), and becomes the
 /// exit status.
 func reporting(json: Bool, _ work: () throws -> Void) throws {
@@ -38,12 +44,9 @@ func reporting(json: Bool, _ work: () throws -> Void) throws {
     } catch let error as DMABufError {
         explain(error, json: json)
         throw ExitCode(error.status)
-    } catch let error as NotRun {
+    } catch let error as any ToldError {
         explain(error.explained, json: json)
         throw ExitCode(error.status)
-    } catch let error as OutputError {
-        explain(error.explained, json: json)
-        throw ExitCode(Status.failed)
     } catch is ReaderGone {}
 }
 

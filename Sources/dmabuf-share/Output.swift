@@ -13,12 +13,16 @@ protocol Report: Encodable {
 
 /// Prints a report on standard output.
 func emit<R: Report>(_ report: R, json: Bool) throws {
-    try write(json ? encode(report) + "\n" : report.text)
+    try write(words(of: report, json: json))
+}
+
+private func words<R: Report>(of report: R, json: Bool) throws -> String {
+    try json ? encode(report) + "\n" : report.text
 }
 
 /// Prints a report on standard error, where standard output has something else.
 func emitAside<R: Report>(_ report: R, json: Bool) throws {
-    try? StandardStream.error.write(json ? encode(report) + "\n" : "dmabuf-share: \(report.text)")
+    try? StandardStream.error.write((json ? "" : "dmabuf-share: ") + words(of: report, json: json))
 }
 
 /// One line of JSON with `"schema": 1`.
@@ -48,7 +52,7 @@ func write(_ text: String) throws {
 
 /// As above, of work that has no end but for its reader: see ``ReaderGone``.
 func emitForReader<R: Report>(_ report: R, json: Bool) throws {
-    try writeForReader(json ? encode(report) + "\n" : report.text)
+    try writeForReader(words(of: report, json: json))
 }
 
 private func writeForReader(_ text: String) throws {
@@ -71,8 +75,9 @@ private func saying(_ write: () throws(Errno) -> Void) throws {
 struct ReaderGone: Error {}
 
 /// What was found, or done, could not be said.
-struct OutputError: Error {
+struct OutputError: ToldError {
     let cause: Errno
+    var status: Int32 { Status.failed }
 
     var explained: DMABufError {
         DMABufError(

@@ -188,7 +188,7 @@ extension RegistryConnection {
     }
 
     /// How the work of a class, or of those below, stands, as far as the registry knows.
-    mutating func state(
+    package mutating func state(
         of attached: AttachedBuffer, _ usage: Usage, until deadline: Deadline
     ) throws(RegistryError) -> FenceStatus {
         let answer = try ask(.snapshot(attached.attachment, usage), until: deadline)

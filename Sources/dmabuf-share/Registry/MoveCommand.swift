@@ -64,7 +64,7 @@ struct MoveCommand: ParsableCommand {
             let attached = try buffer.attach(&registry, AttachTerms(.read, token: token), until: options.deadline)
             let target = try exporter.export(like: attached.buffer)
             target.takeNames(of: attached.buffer)
-            let before = try registry.work(on: attached, until: options.deadline)
+            let before = try registry.state(of: attached, .bookkeep, until: options.deadline)
             var torn: FenceStatus?
             let insistence = wait.map { Deadline.after($0.duration) } ?? .now()
             let outcome = try insisting(until: insistence, unless: signals.descriptor) { () throws(RegistryError) in
@@ -112,17 +112,6 @@ struct MoveCommand: ParsableCommand {
         throw isInterrupted
             ? DMABufError(.failed, "interrupted while the content was copied; the buffer goes on as it was")
             : DMABufError(.deadline, "the content could not be copied in time; the buffer goes on as it was")
-    }
-}
-
-extension RegistryConnection {
-    /// How the work on a buffer stands, or ended.
-    fileprivate mutating func work(
-        on attached: AttachedBuffer, until deadline: Deadline
-    ) throws(RegistryError) -> FenceStatus {
-        let request = Request.snapshot(attached.attachment, .bookkeep)
-        guard case .snapshot(let status, _) = try ask(request, until: deadline) else { return .ok }
-        return status
     }
 }
 

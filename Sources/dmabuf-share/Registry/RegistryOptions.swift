@@ -90,13 +90,13 @@ extension RegistryError {
     fileprivate func explained(_ name: String, showing token: TokenID?) -> RegistryError {
         guard case .ruledOut(let refusal) = self else { return self }
         let isNamed = refusal == .noSuchBuffer && token != nil && BufferID(hexadecimal: name) == nil
+        let error = asError
         let remedy =
             isNamed
-            ? "who has only a token names the buffer by its 32 digits, which `token create` prints" : refusal.remedy
+            ? "who has only a token names the buffer by its 32 digits, which `token create` prints" : error.remedy
         return .local(
             DMABufError(
-                refusal.isDeadline ? .deadline : .refused, "\(name.quotedForDisplay): \(refusal.sentence)",
-                remedy: remedy))
+                error.code, "\(name.quotedForDisplay): \(error.message)", remedy: remedy))
     }
 }
 
