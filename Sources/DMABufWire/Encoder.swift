@@ -18,7 +18,7 @@ extension Message {
     ///
     /// Traps on a message that no decoder would take, such as a name that is too long: callers check those first.
     public func encode(_ serial: UInt64, into room: inout [UInt8]) -> Int {
-        encode(serial, passing: descriptorCount, into: &room)
+        encode(serial, counted: descriptorCount, into: &room)
     }
 
     /// As above, for whoever has its descriptors; traps if it says another number of them.
@@ -29,6 +29,10 @@ extension Message {
             return writer.finish()
         }
         precondition(count == descriptorCount, "\(count) descriptors do not match the message")
+        return encode(serial, counted: count, into: &room)
+    }
+
+    private func encode(_ serial: UInt64, counted count: Int, into room: inout [UInt8]) -> Int {
         let opcode = opcode
         precondition(!opcode.isNotice || serial == 0, "a notice with a number")
         var writer = ByteWriter(message: opcode, count, serial, to: room.mutableSpan)
