@@ -24,7 +24,8 @@ extension RegistryServer {
         observe()
     }
 
-    private mutating func receive(from client: ClientConnection) {
+    /// The next message, if there is one.
+    mutating func receive(from client: ClientConnection) {
         var strangers: DescriptorList.Strangers?
         do throws(ReceiveError) {
             guard

@@ -133,6 +133,26 @@ struct UnreadTests {
         #expect(try registry.stop().status == 0)
     }
 
+    @Test("who has said all in time is heard, however late the registry comes to it")
+    func heardLate() throws {
+        let registry = try RunningRegistry()
+        var client = try HandClient(silentAt: registry.socket)
+        var silent = try HandClient(silentAt: registry.socket)
+        // Both have been taken, and their time runs.
+        guard case .hello = try client.hear().message, case .hello = try silent.hear().message else {
+            throw Errno.badMessage
+        }
+        try registry.send(.stop)
+        try client.send(.hello(Hello(features: .registry)))
+        try client.send(.join(Join()))
+        Clock.sleep(.milliseconds(1200))
+        try registry.send(.resume)
+        guard case .joined = try client.hear().message else { throw Errno.badMessage }
+        try client.ask(.list(from: 0))
+        #expect(silent.end() == .farewell(.deadline))
+        #expect(try registry.stop().status == 0)
+    }
+
     @Test("so many silent connections of one user leave room for others", .requires("root"))
     func halfOpen() throws {
         let registry = try RunningRegistry("--mode", "0666")
