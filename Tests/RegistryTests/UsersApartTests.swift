@@ -135,10 +135,11 @@ struct UsersApartTests {
 
     /// All that a user does with a buffer, and `look` after each step.
     private func act(at socket: String, _ look: ([Secrecy]) throws -> Void) throws {
+        // One joins before the other's process starts: who has connected has a second, and a start can take that long.
         var near = try Relay(to: socket, as: Self.first)
+        var owner = try RegistryConnection(near.takeSocket(), until: limit)
         var far = try Relay(to: socket, as: Self.first)
         let processes = [near.processID, far.processID]
-        var owner = try RegistryConnection(near.takeSocket(), until: limit)
         var holder = try RegistryConnection(far.takeSocket(), until: limit)
         let memory = try MemFDExporter().export(.bytes(Self.byteCount))
         let (id, _) = try owner.register(memory, kept: .owner, name: Self.name, until: limit)
