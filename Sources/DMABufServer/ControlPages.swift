@@ -163,6 +163,12 @@ struct ControlPages {
         buffers[id]?.words.holders(of: generation) ?? []
     }
 
+    /// How many accesses one attachment is inside.
+    func count(of attachment: AttachmentID, _ generation: Generation) -> UInt32 {
+        guard let buffer = attached[attachment]?.buffer else { return 0 }
+        return buffers[buffer]?.words.count(of: attachment, generation) ?? 0
+    }
+
     private mutating func store(_ value: SlotValue, _ id: BufferID) {
         guard let slots = buffers[id]?.slots, buffers[id]?.value != value else { return }
         buffers[id]?.value = value
@@ -205,28 +211,34 @@ extension RegistryServer {
         return granted?.word
     }
 
-    /// Decides a request. Before a move that would be granted, the slot is marked and the words are read; what they say is
-    /// good for this one decision.
+    /// Decides a request. Before a move that would be granted, the slot is marked and the words are read; before an
+    /// acknowledgement the word of who sends it. What they say is good for this one decision.
     mutating func handle(_ request: Request, _ number: RequestNumber, from id: ClientID) {
         var marked: BufferID?
         var holders: [(attachment: AttachmentID, count: UInt32)] = []
-        if case .beginMove(let buffer, let generation, let terms) = request,
-            mayBeGranted(buffer, generation, terms, id), pages.mark(buffer)
-        {
+        switch request {
+        case .beginMove(let buffer, let generation, let terms):
+            guard mayBeGranted(buffer, generation, terms, id), pages.mark(buffer) else { break }
             marked = buffer
             holders = pages.holders(of: buffer, generation)
-            for holder in holders { observations.append(.accesses(holder.attachment, holder.count)) }
-            observe()
+        case .acknowledge(let attachment, let generation, _):
+            let count = pages.count(of: attachment, generation)
+            if count > 0, clients[id]?.own?.attachments.contains(attachment) == true { holders = [(attachment, count)] }
+        default: break
         }
+        for holder in holders { observations.append(.accesses(holder.attachment, holder.count)) }
+        if marked != nil || !holders.isEmpty { observe() }
         effects.removeAll()
         registry.handle(request, numbered: number, from: id, at: now, into: &effects)
         Failpoint.reach(.during, request)
         carryOutAll()
+        var isMoving = false
         if let marked {
-            let isMoving = registry.isMoving(marked)
+            isMoving = registry.isMoving(marked)
             pages.settle(marked, isMoving: isMoving)
-            if !isMoving { for holder in holders { observations.append(.accesses(holder.attachment, 0)) } }
         }
+        // A move that has begun has used them up.
+        if !isMoving { for holder in holders { observations.append(.accesses(holder.attachment, 0)) } }
         if case .detach(let attachment) = request, !registry.isAttached(attachment) { pages.remove(attachment) }
     }
 

@@ -194,4 +194,12 @@ struct AttachedWords {
         }
         return holders
     }
+
+    /// The same of one attachment.
+    func count(of attachment: AttachmentID, _ generation: Generation) -> UInt32 {
+        guard generation == self.generation, let place = places[attachment], place < currentCount,
+            let (_, count) = counts.firstNonZero(in: place..<place + 1)
+        else { return 0 }
+        return UInt32(clamping: count)
+    }
 }

@@ -97,9 +97,8 @@ extension Checker {
             world.attachments[index].isOver = true
             forgetOwed(id, world.attachments[index].peer)
         case .beginAccess(let id, let generation, let access): try accessBegun(id, generation, access)
-        case .acknowledge(let id, _, _), .refuseMove(let id, _):
-            if case .acknowledge = request, let index = world.attachment(id) { world.attachments[index].accesses = 0 }
-            try settle(id) { if case .invalidate = $0 { true } else { false } }
+        case .acknowledge(let id, _, _): try acknowledged(id)
+        case .refuseMove(let id, _): try settle(id) { if case .invalidate = $0 { true } else { false } }
         case .acknowledgeRevoke(let id): try acknowledgedRevoke(id)
         case .restore: break  // It is REVOKED until it maps again.
         case .reserve(let id, let slots):

@@ -30,6 +30,19 @@ extension Checker {
         world.buffers[buffer].published = published
     }
 
+    /// One that is inside an access that it counts itself has not let go, whatever it says.
+    mutating func acknowledged(_ id: AttachmentID) throws(Violation) {
+        guard let index = world.attachment(id) else { return }
+        world.attachments[index].accesses = 0
+        guard world.attachments[index].counted == 0 else {
+            let peer = world.peers[world.attachments[index].peer]
+            return try expect(
+                peer.owed.contains { if case .invalidate(id, _, _, _) = $0 { true } else { false } }, .noticeOnce,
+                "an answer to a question that nobody asked")
+        }
+        try settle(id) { if case .invalidate = $0 { true } else { false } }
+    }
+
     /// A move that is decided has used up what the words said.
     private mutating func forgetCounts() throws(Violation) {
         guard let buffer = begun else { return }

@@ -188,6 +188,28 @@ struct PagesTests {
         _ = try registry.stop()
     }
 
+    @Test("who acknowledges while its word counts an access has acknowledged an earlier move, and is waited for")
+    func acknowledgedLate() throws {
+        let registry = try RunningRegistry()
+        var owner = try RegistryConnection(at: registry.socket, until: limit)
+        var importer = try RegistryConnection(at: registry.socket, until: limit)
+        let (id, generation) = try owner.register(try Field.make(.first), kept: .owner, name: "field", until: limit)
+        let attached = try importer.attach("field", AttachTerms(.readWrite), until: limit)
+        let ongoing = try importer.beginAccess(attached, .readWrite, until: limit)
+        try owner.ask(.beginMove(id, generation, MoveTerms(within: .seconds(1))), until: limit)
+        try owner.ask(.abortMove(id, generation), until: limit)
+        try owner.ask(.beginMove(id, generation, MoveTerms(within: .seconds(10))), until: limit)
+        let late = try importer.ask(.acknowledge(attached.attachment, generation, ending: nil), until: limit)
+        #expect(late == .done)
+        func isReady(_ notice: Notice) -> Bool { if case .readyToCopy = notice { true } else { false } }
+        let early = try owner.next(until: .after(.milliseconds(50)), isReady)
+        #expect(early == nil)
+        let state = try importer.endAccess(ongoing, until: limit)
+        let ready = try owner.next(until: limit, isReady)
+        #expect(state == .ok && ready != nil)
+        _ = try registry.stop()
+    }
+
     @Test("what is taken from one is asked for by all, once, and kept by the others")
     func revoked() throws {
         let registry = try RunningRegistry()

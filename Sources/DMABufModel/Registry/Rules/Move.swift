@@ -95,8 +95,10 @@ extension Registry {
             add(fence, by: asker.client, on: buffer)
         }
         attachments[slot].accesses = 0
-        attachments[slot].owesMove = false
         reply(asker, .done)
+        // Said of an earlier move: its word counts what was begun since, and whose end is said again.
+        guard attachments[slot].counted == 0 else { return nil }
+        attachments[slot].owesMove = false
         moveAnswered(buffer)
         return nil
     }

@@ -4,14 +4,15 @@
 //
 // A client may count its accesses in a word that the server reads, and read in a word of the server's whether one may
 // begin: then an access costs no request. The rules see nothing of the words. They say what the server's has to show
-// (``Effect/publish(_:_:)``), and are told what the client's showed (``Observation/accesses(_:_:)``) right before a move is
-// decided. Two things make that as safe as asking:
+// (``Effect/publish(_:_:)``), and are told what the client's showed (``Observation/accesses(_:_:)``) right before a move or
+// an acknowledgement is decided. Two things make that as safe as asking:
 //
 // *No access begins unseen.* The client counts one more and then looks at the server's word; before it decides a move the
 // server marks its word and then looks at the client's count; both put a fence between the two. Of two such pairs at least
 // one sees the other: either the server counts the access, and its client is a holder that is waited for, or the client
 // sees the mark and takes its count back. An access that ends looks for the mark in the same way, so that whoever was
-// counted acknowledges.
+// counted acknowledges. An acknowledgement can be late: that of a move that was aborted, and meanwhile an access was begun
+// and the next move too. So the count is looked at again with each: only who is inside no access has let go.
 //
 // *Whatever would refuse an access renews the word*: a commit, the begin of a revocation, the loss of an access, the end
 // or the quarantine of the buffer. A word that says what it said when this client was last granted something means that
