@@ -80,13 +80,11 @@ extension RegistryServer {
         _ = try? socket.trySend(outgoing.span.extracting(first: count))
     }
 
-    /// Those whose time to say hello and join is over. What lies unread was said in time: this process came late to hear it.
+    /// Those whose time to say hello and join is over.
     mutating func dropSilent() {
         while let number = greetings.popDue(at: now) {
             guard let client = clients[number], client.id == nil else { continue }
-            for _ in 0..<2 where !client.isClosed && client.id == nil { receive(from: client) }
-            if client.id == nil { part(client, .deadline, "no hello and join within a second") }
-            observe()
+            part(client, .deadline, "no hello and join within a second")
         }
     }
 

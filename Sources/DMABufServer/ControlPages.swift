@@ -250,5 +250,5 @@ extension RegistryServer {
         return isDue || registry.mayMove(buffer, generation, terms, client)
     }
 
-    private var isDue: Bool { registry.nextDeadline.map { $0 <= now } ?? false }
+    private var isDue: Bool { !registry.isHearing && registry.nextDeadline.map { $0 <= now } ?? false }
 }

@@ -11,7 +11,7 @@ import SystemPackage
 // Who does not read its answers is not waited for long; nor is what waits for others, such as a lock.
 
 extension RegistryServer {
-    /// However much there is to do.
+    /// Where nothing is left to hear. What was received is finite: the way in is shut.
     private static let longestDrain: Duration = .milliseconds(500)
     /// Where nothing goes on.
     private static let drainPatience: Duration = .milliseconds(100)
@@ -27,15 +27,20 @@ extension RegistryServer {
         let end = Deadline.after(Self.longestDrain)
         var events = PollerEvents()
         var quiet = Deadline.after(Self.drainPatience)
-        while owesAnswers, !end.hasPassed {
+        while owesAnswers {
             let turn = nextTry.map { Deadline(nanoseconds: $0.nanoseconds) } ?? end
             try poller.wait(into: &events, until: min(end, quiet, turn))
             // Nothing may be there because the clock that bounds waits has ticked.
-            if events.count > 0 { quiet = .after(Self.drainPatience) } else if quiet.hasPassed { return }
+            if events.count > 0 {
+                quiet = .after(Self.drainPatience)
+            } else if quiet.hasPassed || end.hasPassed {
+                return
+            }
             now = Instant(nanoseconds: Deadline.now().nanoseconds)
+            hearFirst(events.count)
             if let next = nextTry, next <= now { feedStarved() }
             for index in 0..<events.count where !serve(events[index]) { return }
-            if let next = registry.nextDeadline, next <= now { expire() }
+            endLate()
         }
     }
 

@@ -6,6 +6,8 @@ import DMABufModel
 /// that has many such gets no more: a thousand half-open connections a second cost nobody else anything.
 struct GreetingQueue {
     static let patience = Interval.seconds(1)
+    /// Who is looked at so much later has another second: nobody can speak while the whole machine stands still.
+    private static let lateness = Interval.milliseconds(200)
     static let limitPerUser = 128
 
     private struct Entry {
@@ -43,6 +45,12 @@ struct GreetingQueue {
 
     /// The next whose time is over; it may have joined, or gone, meanwhile.
     mutating func popDue(at now: Instant) -> ClientNumber? {
+        while let first, first + Self.lateness < now {
+            var entry = entries[passed]
+            entry.end = now + Self.patience
+            passed += 1
+            entries.append(entry)
+        }
         guard let first, first <= now else { return nil }
         let number = entries[passed].number
         passed += 1

@@ -24,8 +24,7 @@ extension RegistryServer {
         observe()
     }
 
-    /// The next message, if there is one.
-    mutating func receive(from client: ClientConnection) {
+    private mutating func receive(from client: ClientConnection) {
         var strangers: DescriptorList.Strangers?
         do throws(ReceiveError) {
             guard

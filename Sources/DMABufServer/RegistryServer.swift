@@ -48,6 +48,8 @@ public struct RegistryServer: ~Copyable {
     /// Clients whose answers wait for other processes of this daemon's user: see ``Outbox/Outcome/starved``.
     var starved: Set<ClientNumber> = []
     var nextTry: Instant?
+    /// For how many turns it has been hearing those who may be late; 0: nobody is, or all have been heard.
+    private var hearings = 0
     /// When the entrance is watched again; nil while it is.
     var nextAccept: Instant?
     let tokens: TokenHash
@@ -136,10 +138,9 @@ public struct RegistryServer: ~Copyable {
             try poller.wait(into: &events, until: next)
             now = Instant(nanoseconds: Deadline.now().nanoseconds)
             if events.count == 0, next?.hasPassed != true { waits?.rest() } else { waits?.work() }
+            hearFirst(events.count)
             for index in 0..<events.count where !serve(events[index]) { return try leave() }
-            if let next = registry.nextDeadline, next <= now { expire() }
-            dropSilent()
-            endLateWorkers()
+            endLate()
             if let next = nextTry, next <= now { feedStarved() }
             if let next = mending.next, next <= now { mendVault() }
             if let next = nextAccept, next <= now { watchEntrance() }
@@ -147,9 +148,31 @@ public struct RegistryServer: ~Copyable {
         }
     }
 
+    /// Who is due may have spoken in time, and this process have been too late to hear it: so all that lies unread is heard
+    /// first. Not for ever: somebody always has something to say.
+    mutating func hearFirst(_ count: Int) {
+        guard let firstLate, firstLate <= now else { return (hearings, registry.isHearing) = (0, false) }
+        // A wait that a stop has cut short says nothing of what there is to hear.
+        let mayBeMore = count > 0 || hearings == 0 && firstLate + Self.hiccup < now
+        hearings = mayBeMore && hearings < Self.hearingLimit ? hearings + 1 : 0
+        registry.isHearing = hearings > 0
+    }
+
+    private static let hearingLimit = 64
+    private static let hiccup = Interval.milliseconds(5)
+
+    /// What is due, once all have been heard.
+    mutating func endLate() {
+        guard !registry.isHearing else { return }
+        if let next = registry.nextDeadline, next <= now { expire() }
+        dropSilent()
+        endLateWorkers()
+    }
+
+    private var firstLate: Instant? { earlier(registry.nextDeadline, earlier(greetings.first, workers.firstEnd)) }
+
     private var nextDeadline: Deadline? {
-        var first = earlier(registry.nextDeadline, earlier(greetings.first, workers.firstEnd))
-        first = earlier(first, earlier(earlier(nextTry, nextAccept), strangeFiles.nextLook))
+        var first = earlier(firstLate, earlier(earlier(nextTry, nextAccept), strangeFiles.nextLook))
         first = earlier(first, mending.next)
         return first.map { Deadline(nanoseconds: $0.nanoseconds) }
     }

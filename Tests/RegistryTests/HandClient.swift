@@ -175,7 +175,11 @@ struct HandClient: ~Copyable {
     }
 
     mutating func attach(_ id: BufferID, _ access: DMABufModel.Access = .readWrite) throws -> AttachmentID {
-        guard case .granted(let grant) = try ask(.request(.attach(id, AttachTerms(access)))) else {
+        try attach(id, AttachTerms(access))
+    }
+
+    mutating func attach(_ id: BufferID, _ terms: AttachTerms) throws -> AttachmentID {
+        guard case .granted(let grant) = try ask(.request(.attach(id, terms))) else {
             throw Errno.badMessage
         }
         return grant.attachment

@@ -145,11 +145,35 @@ struct UnreadTests {
         try registry.send(.stop)
         try client.send(.hello(Hello(features: .registry)))
         try client.send(.join(Join()))
-        Clock.sleep(.milliseconds(1200))
+        Clock.sleep(.milliseconds(1050))
         try registry.send(.resume)
         guard case .joined = try client.hear().message else { throw Errno.badMessage }
         try client.ask(.list(from: 0))
         #expect(silent.end() == .farewell(.deadline))
+        #expect(try registry.stop().status == 0)
+    }
+
+    @Test("who has let go or asked for more time in time keeps what it has, however late the registry comes to it")
+    func answeredLate() throws {
+        let registry = try RunningRegistry()
+        var owner = try HandClient(at: registry.socket)
+        var holder = try HandClient(at: registry.socket)
+        let buffer = try owner.register(kept: .owner)
+        let asked = try holder.attach(buffer)
+        let leased = try holder.attach(buffer, AttachTerms(.read, lease: .milliseconds(400)))
+        let terms = RevokeTerms(.attachment(asked), within: .milliseconds(400), cutsOff: true)
+        let revocation = try owner.send(.request(.revoke(buffer, terms)))
+        guard case .revoke = try holder.nextNotice() else { throw Errno.badMessage }
+        try registry.send(.stop)
+        // The last of several: of each client one message is taken at a time.
+        for _ in 0..<5 { try holder.send(.request(.list(from: 0))) }
+        try holder.send(.request(.renew(leased, lease: .seconds(60))))
+        let last = try holder.send(.request(.acknowledgeRevoke(asked)))
+        Clock.sleep(.milliseconds(600))
+        try registry.send(.resume)
+        #expect(try holder.answer(to: last) == .answer(.done))
+        #expect(try owner.answer(to: revocation) == .answer(.revoked(.cooperative)))
+        #expect(try holder.ask(.renew(leased, lease: .seconds(60))) == .done)
         #expect(try registry.stop().status == 0)
     }
 

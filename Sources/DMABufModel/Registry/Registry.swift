@@ -77,6 +77,8 @@ public struct Registry: Sendable {
     var settlingEnd = Instant(nanoseconds: 0)
 
     var deadlines = Deadlines()
+    /// Whether the server is hearing what may have been said in time, before anybody is late. Nothing is due meanwhile.
+    public var isHearing = false
     /// When ``expire(at:into:)`` is due next; nil while nothing waits. As the last step left it.
     public private(set) var nextDeadline: Instant?
 
@@ -136,11 +138,11 @@ extension Registry {
     /// The caller's effects are lent to the step by exchange: no copy, no allocation.
     ///
     /// What is due is done first, in every step: an answer that comes after its deadline is late, no matter in which order
-    /// the server looked at its sockets and its timer.
+    /// the server looked at its sockets and its timer. But not while it hears: then it is the server that may be late.
     private mutating func beginStep(at now: Instant, _ effects: inout Effects) {
         self.now = max(self.now, now)
         swap(&self.effects, &effects)
-        guard let first = deadlines.first, first <= self.now else { return }
+        guard !isHearing, let first = deadlines.first, first <= self.now else { return }
         while let subject = deadlines.popDue(at: self.now) { expire(subject) }
         settle()
     }

@@ -91,7 +91,9 @@ extension Registry {
         let buffer = attachments[slot].buffer
         if let fence {
             try checkFence(fence, by: asker.client, attachments[slot].rights, on: buffer)
-            // A holder's last fence takes a slot that nobody had to reserve: there is one per holder and move.
+            // A holder's last fence takes a slot that nobody had to reserve: there is one per holder and move. Of an earlier
+            // move there can be more.
+            if attachments[slot].counted > 0 { try checkSlots(1, on: buffer) }
             add(fence, by: asker.client, on: buffer)
         }
         attachments[slot].accesses = 0

@@ -13,13 +13,17 @@ extension Registry {
         let slot = try findUsable(id, asker)
         let buffer = attachments[slot].buffer
         guard attachments[slot].rights.contains(.fence) else { throw .forbidden(missing: .fence) }
+        try checkSlots(slots, on: buffer)
+        attachments[slot].reserved += slots
+        buffers[buffer].reserved += slots
+        return .done
+    }
+
+    func checkSlots(_ slots: UInt32, on buffer: Slot) throws(Refusal) {
         let taken = UInt64(buffers[buffer].reserved) + UInt64(buffers[buffer].fences.count)
         guard taken + UInt64(slots) <= UInt64(limits.fencesPerBuffer) else {
             throw .noSlots(limit: limits.fencesPerBuffer)
         }
-        attachments[slot].reserved += slots
-        buffers[buffer].reserved += slots
-        return .done
     }
 
     mutating func addFence(_ id: AttachmentID, _ terms: FenceTerms, _ lock: LockNumber?, _ asker: Asker) throws(Refusal)
