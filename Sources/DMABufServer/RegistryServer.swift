@@ -148,12 +148,12 @@ public struct RegistryServer: ~Copyable {
         }
     }
 
-    /// Who is due may have spoken in time, and this process have been too late to hear it: so all that lies unread is heard
-    /// first. Not for ever: somebody always has something to say.
+    /// Who is due may have spoken in time, where this process comes late to hear it: so all that lies unread is heard first.
+    /// Not for ever: somebody always has something to say.
     mutating func hearFirst(_ count: Int) {
         guard let firstLate, firstLate <= now else { return (hearings, registry.isHearing) = (0, false) }
-        // A wait that a stop has cut short says nothing of what there is to hear.
-        let mayBeMore = count > 0 || hearings == 0 && firstLate + Self.hiccup < now
+        // That the first wait finds nothing says little: what stops a process cuts it short.
+        let mayBeMore = hearings == 0 ? firstLate + Self.hiccup < now : count > 0
         hearings = mayBeMore && hearings < Self.hearingLimit ? hearings + 1 : 0
         registry.isHearing = hearings > 0
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import DMABuf
+import DMABufConnection
 import DMABufModel
 import DMABufSystem
 import SystemPackage
@@ -75,12 +76,17 @@ struct PoolPromise {
     /// The work has failed: an eventfd cannot say so, and a fence whose time is over does. It is still to be kept, for those
     /// who were given it.
     func fail(_ registry: inout RegistryConnection, until deadline: Deadline) throws(RegistryError) {
-        do throws(RegistryError) {
-            try registry.renewFence(
-                on: attachment, Self.timeline, within: Interval(nanoseconds: 1), until: deadline)
-        } catch {
-            // Its time was over already.
-            guard case .ruledOut(.noSuchFence) = error else { throw error }
+        let atOnce = Interval(nanoseconds: 0)
+        while true {
+            do throws(RegistryError) {
+                try registry.renewFence(on: attachment, Self.timeline, within: atOnce, until: deadline)
+            } catch {
+                // Its time is over.
+                if case .ruledOut(.noSuchFence) = error { return }
+                throw error
+            }
+            // A registry that was stopped is lenient for a moment.
+            guard !deadline.hasPassed else { throw .connection(.deadline) }
         }
     }
 
