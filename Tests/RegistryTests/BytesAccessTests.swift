@@ -32,6 +32,27 @@ struct BytesAccessTests {
         _ = try registry.stop()
     }
 
+    @Test("an access that was cut off is lost, also where its client is inside another by then")
+    func lostAmongOthers() throws {
+        let registry = try RunningRegistry()
+        var owner = try RegistryConnection(at: registry.socket, until: limit)
+        var holder = try RegistryConnection(withoutPagesAt: registry.socket, until: limit)
+        let (id, generation) = try owner.allocate(.bytes(4096), from: "memfd", until: limit)
+        let old = try holder.attach(id, AttachTerms(.readWrite), until: limit)
+        let lost = try holder.beginAccess(old, .readWrite, until: limit)
+        let terms = MoveTerms(within: .milliseconds(10), late: .cutOff, copier: .server, placement: "memfd")
+        try owner.ask(.beginMove(id, generation, terms), until: limit)
+        _ = try owner.nextNotice(until: limit) { if case .moveEnded = $0 { true } else { false } }
+        let new = try holder.map(old.attachment, until: limit)
+        let next = try holder.beginAccess(new, .readWrite, until: limit)
+        let another = try holder.beginAccess(new, .readWrite, until: limit)
+        _ = try holder.endAccess(next, until: limit)
+        let state = try holder.endAccess(lost, until: limit)
+        #expect(new.generation == generation.next && state == .revoked)
+        _ = try holder.endAccess(another, until: limit)
+        _ = try registry.stop()
+    }
+
     @Test("what one writes another reads; the memory is mapped once, and unmapped with its last user")
     func bytes() throws {
         let registry = try RunningRegistry()

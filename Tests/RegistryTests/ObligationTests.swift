@@ -83,6 +83,45 @@ struct ObligationTests {
         _ = try registry.stop()
     }
 
+    @Test(
+        "one that is given after the end of its move is not taken for the answer to the next", arguments: [true, false])
+    func answeredLate(isDropped: Bool) async throws {
+        let registry = try RunningRegistry()
+        let (owner, holder) = try (client(registry), client(registry))
+        let (id, generation) = try await owner.allocate(.bytes(4096), from: "memfd", until: limit)
+        let attached = try await holder.attach(id, AttachTerms(.readWrite), until: limit)
+        try await holder.ask(.beginAccess(attached.attachment, generation, .write), until: limit)
+        let terms = MoveTerms(within: .seconds(10), copier: .server, placement: "memfd")
+        try await owner.ask(.beginMove(id, generation, terms), until: limit)
+        try await owner.ask(.abortMove(id, generation), until: limit)
+        try await owner.ask(.beginMove(id, generation, terms), until: limit)
+        // All that was said before this is answered has been heard.
+        try await holder.ask(.list(from: 0), until: limit)
+        guard let first = await holder.nextMove(), let second = await holder.nextMove() else {
+            throw Errno.invalidArgument
+        }
+        if isDropped {
+            _ = consume first
+        } else {
+            do throws(RegistryError) {
+                try await first.acknowledge(until: limit)
+                Issue.record("an answer to a move that is over was taken")
+            } catch { guard case .ruledOut(.notOwed) = error else { throw error } }
+        }
+        let listing = try await owner.ask(.list(from: 0), until: limit)
+        guard case .listed(let list, _) = listing else { throw Errno.invalidArgument }
+        #expect(list.first?.state.contains(.moving) == true)
+        try await second.acknowledge(until: limit)
+        var outcome: MoveOutcome?
+        for await received in owner.notices {
+            guard case .moveEnded(_, let end) = received.notice else { continue }
+            outcome = end
+            if end != .aborted(.asked) { break }
+        }
+        #expect(outcome == .moved(Generation(2), cutOff: []))
+        _ = try registry.stop()
+    }
+
     @Test("what was asked under a lock carries its number; its end unlocks", arguments: [true, false])
     func lock(isDropped: Bool) async throws {
         let registry = try RunningRegistry()
@@ -292,6 +331,14 @@ struct ObligationTests {
 
     private func client(_ registry: borrowing RunningRegistry) throws -> RegistryClient {
         try RegistryClient(at: registry.socket, until: limit)
+    }
+}
+
+extension RegistryClient {
+    /// The next move that this client is asked about.
+    fileprivate func nextMove() async -> MoveNotice? {
+        for await received in notices { if let move = received.takeMove() { return move } }
+        return nil
     }
 }
 

@@ -19,8 +19,8 @@ extension RegistryClient {
     ) async throws(RegistryError) -> Result {
         try attached.checkMemory(index)
         let deadline = Deadline.after(limit)
-        try await begin(&attached, .read, until: deadline)
-        return try await end(attached) { (imported) throws(DMABufError) in
+        let losses = try await begin(&attached, .read, until: deadline)
+        return try await end(attached, losses) { (imported) throws(DMABufError) in
             try imported.read(index, until: deadline, body)
         }
     }
@@ -32,19 +32,22 @@ extension RegistryClient {
     ) async throws(RegistryError) -> Result {
         try attached.checkMemory(index)
         let deadline = Deadline.after(limit)
-        try await begin(&attached, .write, until: deadline)
-        return try await end(attached) { (imported) throws(DMABufError) in
+        let losses = try await begin(&attached, .write, until: deadline)
+        return try await end(attached, losses) { (imported) throws(DMABufError) in
             try imported.write(index, until: deadline, body)
         }
     }
 
-    /// On the present generation, when what clients have promised and what the kernel knows of has ended.
+    /// On the present generation, when what clients have promised and what the kernel knows of has ended. Returns how often
+    /// the attachment had lost its accesses by then.
     private func begin(
         _ attached: inout AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
-    ) async throws(RegistryError) {
+    ) async throws(RegistryError) -> Int {
+        var losses = 0
         while true {
             try await waitForPromises(attached, access, until: deadline)
             try await waitForKernelFences(attached, access, until: deadline)
+            losses = exchange.losses(of: attached.attachment)
             do throws(RegistryError) {
                 try await askToTheEnd(.beginAccess(attached.attachment, attached.generation, access))
                 break
@@ -58,13 +61,13 @@ extension RegistryClient {
                 }
             }
         }
-        guard Task.isCancelled else { return }
+        guard Task.isCancelled else { return losses }
         try await askToTheEnd(.endAccess(attached.attachment))
         throw .connection(.deadline)
     }
 
     private func end<Result>(
-        _ attached: AttachedBuffer, _ body: (ImportedBuffer) throws(DMABufError) -> Result
+        _ attached: AttachedBuffer, _ losses: Int, _ body: (ImportedBuffer) throws(DMABufError) -> Result
     ) async throws(RegistryError) -> Result {
         let result: Swift.Result<Result, DMABufError>
         do throws(DMABufError) { result = .success(try body(attached.imported)) } catch { result = .failure(error) }
@@ -74,7 +77,10 @@ extension RegistryClient {
             guard case .ruledOut(.notInAccess) = error else { throw error }
             throw .ruledOut(.revoked)
         }
-        guard case .accessEnded(.ok) = answer else { throw .ruledOut(.revoked) }
+        // Whoever has lost one access may be inside another by now, and well.
+        guard case .accessEnded(.ok) = answer, exchange.losses(of: attached.attachment) == losses else {
+            throw .ruledOut(.revoked)
+        }
         do throws(DMABufError) { return try result.get() } catch { throw .local(error) }
     }
 

@@ -48,6 +48,14 @@ final class Exchange: Sendable {
         self.notices = notices
     }
 
+    /// See ``UnderWay/losses(of:)``.
+    func losses(of attachment: AttachmentID) -> Int { underWay.withLock { $0.losses(of: attachment) } }
+
+    /// See ``UnderWay/isOwed(_:by:)``.
+    func isOwed(_ attachment: AttachmentID, by deadline: Deadline) -> Bool {
+        underWay.withLock { $0.isOwed(attachment, by: deadline) }
+    }
+
     func end(_ error: RegistryError = .connection(.closed)) {
         let waiting = state.withLock { state -> [Waiting] in
             if state.end == nil { state.end = error }

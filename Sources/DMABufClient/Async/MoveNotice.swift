@@ -30,8 +30,9 @@ public struct MoveNotice: ~Copyable, Sendable {
     }
 
     deinit {
-        // What comes after the deadline might be taken for the answer to another move.
-        if !isAnswered, !deadline.hasPassed { exchange.tell(.refuseMove(attachment, generation)) }
+        // What comes later might be taken for the answer to another move.
+        guard !isAnswered, !deadline.hasPassed, exchange.isOwed(attachment, by: deadline) else { return }
+        exchange.tell(.refuseMove(attachment, generation))
     }
 
     /// Says that every access has ended and the memory is unmapped; `fence`, of which the caller keeps its own descriptor,
@@ -43,6 +44,7 @@ public struct MoveNotice: ~Copyable, Sendable {
     ) async throws(RegistryError) {
         let descriptors = try fence.map { (fence) throws(RegistryError) in try fence.0.duplicates() }
         isAnswered = true
+        try checkOwed()
         let request = Request.acknowledge(attachment, generation, ending: fence?.1)
         try await exchange.askToTheEnd(request, descriptors ?? DescriptorList(), until: deadline)
         if let (fence, terms) = fence { exchange.keep(fence, to: attachment, terms, nil) }
@@ -51,7 +53,14 @@ public struct MoveNotice: ~Copyable, Sendable {
     /// Says that this client will not let go. Throws as above.
     public consuming func refuse(until deadline: Deadline) async throws(RegistryError) {
         isAnswered = true
+        try checkOwed()
         try await exchange.askToTheEnd(.refuseMove(attachment, generation), until: deadline)
+    }
+}
+
+extension MoveNotice {
+    private func checkOwed() throws(RegistryError) {
+        guard exchange.isOwed(attachment, by: deadline) else { throw .ruledOut(.notOwed(current: generation)) }
     }
 }
 

@@ -98,7 +98,7 @@ extension RegistryConnection {
     public mutating func endAccess(
         _ ongoing: consuming OngoingAccess, until deadline: Deadline
     ) throws(RegistryError) -> AttachmentState {
-        guard let word = ongoing.word else { return try stateByMessage(ongoing.attachment, until: deadline) }
+        guard let word = ongoing.word else { return try endByMessage(ongoing, until: deadline) }
         // Its count goes with this client to the next registry, and is taken back there.
         if pages?.registryIsGone == true, try !resume(until: max(deadline, .after(answersWithin))) {
             throw .connection(.closed)
@@ -129,9 +129,19 @@ extension RegistryConnection {
         _ attached: AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
     ) throws(RegistryError) -> OngoingAccess {
         try waitForFences(attached, access, until: deadline)
+        let losses = underWay.losses(of: attached.attachment)
         try ask(.beginAccess(attached.attachment, attached.generation, access), patient: deadline)
         return OngoingAccess(
-            attachment: attached.attachment, generation: attached.generation, word: nil, stamp: 0, losses: 0)
+            attachment: attached.attachment, generation: attached.generation, word: nil, stamp: 0, losses: losses)
+    }
+
+    /// Whoever has lost one access may be inside another by now, and well.
+    private mutating func endByMessage(
+        _ ongoing: borrowing OngoingAccess, until deadline: Deadline
+    ) throws(RegistryError) -> AttachmentState {
+        let state = try stateByMessage(ongoing.attachment, until: deadline)
+        let isLost = underWay.losses(of: ongoing.attachment) != ongoing.losses
+        return state == .ok && isLost ? .revoked : state
     }
 
     private mutating func stateByMessage(
