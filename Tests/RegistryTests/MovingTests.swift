@@ -44,6 +44,23 @@ struct MovingTests {
         _ = try registry.stop()
     }
 
+    @Test("a commit that is answered too late has been taken all the same")
+    func answeredLate() throws {
+        let registry = try RunningRegistry()
+        var mover = try Mover(registry)
+        mover.client.answersWithin = .seconds(2)
+        let process = registry.processID
+        var goingOn: Running?
+        let outcome = try mover.move { _ in
+            // It stands still for longer than its answer is waited for, and hears then that it may give up, too.
+            goingOn = try? Running(["sh", "-c", "kill -STOP \(process); sleep 3; kill -CONT \(process)"])
+            Clock.sleep(.milliseconds(300))
+        }
+        #expect(outcome == .moved(Generation(2), cutOff: []))
+        _ = try goingOn?.finish()
+        _ = try registry.stop()
+    }
+
     @Test("it can be stopped while others are waited for")
     func stopped() throws {
         let registry = try RunningRegistry()

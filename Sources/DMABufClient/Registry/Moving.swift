@@ -19,7 +19,8 @@ extension RegistryConnection {
     /// that attachment.
     ///
     /// Whatever goes wrong, the move is called off and the old memory goes on: when `copy` throws, when `stop` becomes
-    /// readable (the outcome is then `aborted(.asked)`), when the mover's own attachment is asked back, when it dies.
+    /// readable (the outcome is then `aborted(.asked)`), when the mover's own attachment is asked back, when it dies. Where
+    /// the connection itself fails (``RegistryError/connection(_:)``), the registry may have taken the new memory or not.
     ///
     /// The corresponding kernel name is `move_notify`, which userspace never receives.
     public mutating func move(
@@ -48,10 +49,19 @@ extension RegistryConnection {
             }
             return try waitForOutcome(of: id, until: .after(answersWithin))
         } catch {
-            // Its end may have come by itself.
-            _ = try? ask(.abortMove(id, generation), until: .after(answersWithin))
-            throw error
+            // Its end may have come by itself, or the registry have taken the memory and only its answer been late.
+            guard try isCommittedAfterAll(id, generation) else { throw error }
+            return try waitForOutcome(of: id, until: .after(answersWithin))
         }
+    }
+
+    private mutating func isCommittedAfterAll(_ id: BufferID, _ generation: Generation) throws(RegistryError) -> Bool {
+        do throws(RegistryError) { try ask(.abortMove(id, generation), until: .after(answersWithin)) } catch {
+            if case .ruledOut(.stale(generation.next)) = error { return true }
+            // Not even this is answered, so nobody knows.
+            guard case .ruledOut = error else { throw error }
+        }
+        return false
     }
 
     private enum Turn {

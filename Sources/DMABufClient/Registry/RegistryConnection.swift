@@ -204,8 +204,10 @@ public struct RegistryConnection: ~Copyable {
             guard case .answer(.done) = reply.envelope.message else { throw unexpected(reply.envelope) }
         } catch {
             guard case .restarted = error else { throw error }
-            // By now it is known what became of the move.
-            let isMoved = notices.contains { if case .moveEnded(buffer, .moved) = $0 { true } else { false } }
+            // By now it is known what became of the move; that of an earlier one may be unread.
+            let isMoved = notices.contains {
+                if case .moveEnded(buffer, .moved(generation.next, _)) = $0 { true } else { false }
+            }
             guard isMoved else { throw .ruledOut(.notMoving) }
         }
     }
