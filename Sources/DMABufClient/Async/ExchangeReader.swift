@@ -17,6 +17,9 @@ extension Exchange {
             let token = try? poller.next(until: next)
             _ = attention.drain()
             if token == 0 { receive(&buffer) }
+            // What lies unread may be what is waited for: this process can have been stopped meanwhile.
+            var heard = 0
+            while heard < 4096, isSomeoneLate, receive(&buffer) { heard += 1 }
             endLate()
         }
         state.withLock { $0.link }.socket.shutdown()
@@ -74,23 +77,31 @@ extension Exchange {
         for one in meant { one.task.resume() }
     }
 
-    private func receive(_ buffer: inout [UInt8]) {
+    private var isSomeoneLate: Bool { state.withLock { $0.end == nil && $0.firstDeadline.hasPassed } }
+
+    /// Whether there was something.
+    @discardableResult
+    private func receive(_ buffer: inout [UInt8]) -> Bool {
         let link = state.withLock { $0.link }
         do throws(ReceiveError) {
-            guard let received = try link.socket.tryReceive(into: &buffer) else { return }
+            guard let received = try link.socket.tryReceive(into: &buffer) else { return false }
             let count = received.byteCount
             let reply = Sent(received.descriptors)
             let envelope: Envelope
             do throws(WireError) {
                 envelope = try Envelope(
                     decoding: buffer.span.extracting(first: count), descriptorCount: reply.descriptors.count)
-            } catch { return end(.connection(.wire(error))) }
+            } catch {
+                end(.connection(.wire(error)))
+                return false
+            }
             switch envelope.message {
             case .notice(let notice):
                 pass(underWay.withLock { $0.heard(notice) })
             case .farewell(let farewell): end(.connection(.farewell(farewell)))
             default: resume(envelope.serial, .success(Reply(envelope.message, reply)))
             }
+            return true
         } catch {
             switch error {
             case .closed, .system(.connectionReset): if !comeBack() { end() }
@@ -99,6 +110,7 @@ extension Exchange {
                 end(.connection(.wire(.tooLong(limit: Wire.messageLimit, has: Wire.messageLimit + 1))))
             case .truncatedDescriptors: end(.connection(.descriptorsLost))
             }
+            return false
         }
     }
 

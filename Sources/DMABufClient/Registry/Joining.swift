@@ -9,6 +9,9 @@ import SystemPackage
 
 /// A connection whose registry has said who this client is.
 struct Joining: ~Copyable {
+    /// For the answer of a registry to which all come back at once.
+    private static let patience: Duration = .seconds(10)
+
     private let connection: Connection
     private var answer: Incoming
     let joined: Joined
@@ -47,7 +50,8 @@ struct Joining: ~Copyable {
             }
             try connection.send(.join(Join(secret: secret)), until: deadline)
             Failpoint.reach(.during, .hello)
-            answer = try connection.receive(until: deadline)
+            // Who has shown its secret and leaves is dead, and all that it owns ends.
+            answer = try connection.receive(until: secret == nil ? deadline : max(deadline, .after(Self.patience)))
             Failpoint.reach(.after, .hello)
         } catch { throw .connection(error) }
         guard case .joined(let joined) = answer.envelope.message else {

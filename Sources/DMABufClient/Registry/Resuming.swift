@@ -42,7 +42,7 @@ extension RegistryConnection {
                 carried = before
                 hasJoined = true
                 // It is heard of all that is under way, or of nothing: that takes its own time.
-                let soon = max(end, .after(answersWithin))
+                let soon = max(end, .after(max(answersWithin, patience)))
                 let said = try goOn(without: Set(before.map(\.attachment)), until: soon)
                 try mapAgain(before, until: soon)
                 notices.removeAll { underWay.isOver($0) }
@@ -107,6 +107,8 @@ extension RegistryError {
     var isOfAnEnd: Bool {
         switch self {
         case .noRegistry, .connection(.closed), .connection(.deadline): true
+        // So many have come back at once that not all have been heard; or that one goes, too.
+        case .connection(.farewell(let farewell)): [.unserved, .deadline, .leaving].contains(farewell.reason)
         default: false
         }
     }
