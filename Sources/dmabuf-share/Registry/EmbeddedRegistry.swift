@@ -14,11 +14,9 @@ struct EmbeddedRegistry: ~Copyable {
 
     init(at socket: String?) throws {
         let place = socket.map { ["--socket", $0] } ?? []
+        let serve = ["serve", "--no-vault", "--log", "warning", "--end-with", "\(OwnProcess.processID)"]
         child = try start(
-            CommandWord.words(
-                [OwnProcess.executablePath, "serve", "--log", "warning", "--end-with", "\(OwnProcess.processID)"]
-                    + place),
-            environment: OwnProcess.environment)
+            CommandWord.words([OwnProcess.executablePath] + serve + place), environment: OwnProcess.environment)
     }
 
     /// Whoever else loses sight of it ends it as well.

@@ -79,7 +79,13 @@ struct ShareCommand: ParsableCommand {
     @discardableResult
     private func register(_ registry: inout RegistryConnection) throws -> DescribedBuffer {
         let (id, generation, made) = try allocate ? order(&registry) : bring(&registry)
-        for share in allow { try registry.ask(.share(id, share.share), until: options.deadline) }
+        do {
+            for share in allow { try registry.ask(.share(id, share.share), until: options.deadline) }
+        } catch {
+            // Shared with fewer than was said it is of no use, and its name would be taken.
+            _ = try? registry.ask(.withdraw(id), until: options.deadline)
+            throw error
+        }
         try emit(SharedReport(name: name, id: id, generation: generation, made), json: options.json)
         return made
     }
