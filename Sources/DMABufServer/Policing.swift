@@ -57,7 +57,7 @@ extension RegistryServer {
             if let placement = try policy.placement(name, for: client.known) { return placement }
             let isServed = configuration.allocatesForAll || [0, OwnProcess.userID].contains(client.identity.user)
             if isServed { return Policy.Placement(exporter: name) }
-            refuse(DMABufError(.refused, "this registry makes buffers for its own user only"), serial, client)
+            refuse(DMABufError(.refused, "this registry makes buffers for its own user and for root"), serial, client)
         } catch { ruleOut(error, serial, client) }
         return nil
     }

@@ -27,7 +27,7 @@ struct DoctorCommand: ParsableCommand {
     }
 }
 
-/// The diagnosis as the contract has it.
+/// The diagnosis: see JSON OUTPUT in the man page.
 struct DoctorReport: Report {
     let checks: [Check]
     let real: Bool

@@ -50,7 +50,7 @@ struct InspectCommand: ParsableCommand {
     }
 }
 
-/// The inventory as the contract has it.
+/// The inventory: see JSON OUTPUT in the man page.
 struct InventoryReport: Report {
     let buffers: [Buffer]
     let totalBytes: UInt64

@@ -29,7 +29,7 @@ struct ReceiveCommand: ParsableCommand {
     @Option(help: "Write the content to this file.")
     var out: String?
 
-    @Option(help: "Import into this importer: cpu or drm:NODE.")
+    @Option(help: "Import into this importer: cpu, drm:NODE, kms:NODE, v4l2:NODE or vulkan[:N].")
     var into: ImporterName?
 
     @OptionGroup var options: PeerOptions

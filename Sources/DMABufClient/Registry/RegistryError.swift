@@ -74,7 +74,8 @@ extension RegistryError {
                 remedy: "name another socket, or start one there: dmabuf-share serve")
         default:
             return DMABufError(
-                .noRegistry, "no registry serves at \(place)", cause: cause, remedy: "start one: dmabuf-share serve")
+                .noRegistry, "no registry serves at \(place)", cause: cause,
+                remedy: "start one: dmabuf-share serve --socket \(place)")
         }
     }
 

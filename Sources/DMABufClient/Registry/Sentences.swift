@@ -144,7 +144,7 @@ extension MoveAbort {
 }
 
 extension RevokeLevel {
-    /// The level's name, as the design has it.
+    /// The level's name, as PROTOCOL.md has it.
     public var name: String {
         switch self {
         case .enforced: "enforced"

@@ -32,7 +32,7 @@ struct ServeCommand: ParsableCommand {
     @Option(help: "Where to serve. Default: $DMABUF_SHARE_SOCKET, then this user's own.")
     var socket: String?
 
-    @Option(help: "Who may connect, as the socket's mode; each connection's user is known all the same.")
+    @Option(help: "Who may connect, as the socket's mode. Clients trust a registry of their own user or of root.")
     var mode = SocketMode(value: 0o600)
 
     @Flag(help: "Make buffers for every user who may connect, and not for this one alone.")
