@@ -120,7 +120,7 @@ struct KernelPassingTests {
 
     @Test func aWaitForAnOfferEnds() async throws {
         let (_, received) = try await play { peer in
-            Clock.sleep(.milliseconds(200))
+            Clock.sleep(.seconds(2))
         } receiver: { peer in
             do throws(DMABufError) {
                 _ = try peer.nextOffer(until: .after(.milliseconds(30)))

@@ -42,7 +42,7 @@ struct KernelHotplugTests {
             let hotplug = try Hotplug(capacity: 4)
             for _ in 0..<40 { try raise("change", card) }
             // The thread has read them all by the time that the last one is asked for.
-            try nap(.milliseconds(500))
+            try nap(.seconds(2))
             var iterator = hotplug.makeAsyncIterator()
             #expect(try await iterator.next() == .overflow)
             try raise("add", card)

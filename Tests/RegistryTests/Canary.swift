@@ -71,7 +71,7 @@ struct Canary: ~Copyable {
 
     /// Until it has been served for the first time.
     func waitForSong() {
-        let deadline = Deadline.after(.seconds(10))
+        let deadline = Deadline.after(.seconds(60))
         while state.latencies.withLock({ $0.count }) < 5, state.failure.withLock({ $0 }) == nil, !deadline.hasPassed {
             Clock.sleep(.milliseconds(1))
         }
@@ -99,12 +99,12 @@ extension RunningRegistry {
     /// Waits until it has as many descriptors as before, or until the number does not change for a while: those of who has
     /// just left go a moment later.
     borrowing func settle(at count: Int?, sourceLocation: SourceLocation = #_sourceLocation) throws {
-        let deadline = Deadline.after(.seconds(10))
+        let deadline = Deadline.after(.seconds(60))
         var (last, unchanged) = (-1, 0)
         while !deadline.hasPassed {
             let now = openDescriptors()
             unchanged = now == last ? unchanged + 1 : 0
-            if let count { if now == count { return } } else if unchanged == 4 { return }
+            if let count { if now <= count { return } } else if unchanged == 4 { return }
             last = now
             Clock.sleep(.milliseconds(count == nil ? 50 : 5))
         }

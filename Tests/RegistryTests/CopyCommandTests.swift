@@ -85,7 +85,7 @@ struct CopyCommandTests {
         ] {
             let work = try registry.start("fence", "add", name, kind, "--", "sleep", "60")
             try wait { try registry.run("fence", "list", name).output.contains(String(kind.dropFirst(2))) }
-            let late = try registry.run("copy", "frame", "other", "--within", "0.2")
+            let late = try registry.run("copy", "frame", "other", "--within", isWaitedFor ? "0.2" : "10")
             #expect(late.status == (isWaitedFor ? 124 : 0), "\(name) \(kind): \(late)")
             let copy = try registry.start("copy", "frame", "other", "--within", "60")
             try work.send(.terminate)

@@ -42,16 +42,16 @@ struct DeviceWorkTests {
         var worker = try client(registry)
         var places = try places([("source", .read), ("destination", .write)], &worker)
         let work = try EventFence()
-        let short = WorkPoint(1, within: .milliseconds(500))
+        let short = WorkPoint(1, within: .seconds(3))
         var promise = LastingPromise(of: short, on: places)
         try worker.submitWork(on: &places, as: short, until: Self.soon) { _ in work.fence }
         let attached = try owner.attach("destination", AttachTerms(.read), until: Self.soon)
-        Clock.sleep(.milliseconds(250))
+        Clock.sleep(.milliseconds(1600))
         try owner.withLock(on: [attached.id], until: Self.soon) { (_, _) throws(RegistryError) in
             try promise.renew(&worker, until: Self.soon)
         }
         #expect(promise.end.remaining > .seconds(9))
-        Clock.sleep(.milliseconds(500))
+        Clock.sleep(.milliseconds(1600))
         func status() throws -> FenceStatus? {
             let answer = try owner.ask(.snapshot(attached.attachment, .write), until: Self.soon)
             guard case .snapshot(let status, _) = answer else { return nil }
@@ -70,17 +70,17 @@ struct DeviceWorkTests {
         var worker = try client(registry)
         var places = try places([("frame", .write)], &worker)
         let work = try EventFence()
-        let point = WorkPoint(1, within: .seconds(1))
+        let point = WorkPoint(1, within: .seconds(4))
         var promise = LastingPromise(of: point, on: places)
         try worker.submitWork(on: &places, as: point, until: Self.soon) { _ in work.fence }
         let (id, generation) = (places[0].attached.id, places[0].attached.generation)
-        try owner.ask(.beginMove(id, generation, MoveTerms(within: .milliseconds(500))), until: Self.soon)
-        Clock.sleep(.milliseconds(600))
+        try owner.ask(.beginMove(id, generation, MoveTerms(within: .seconds(2))), until: Self.soon)
+        Clock.sleep(.milliseconds(2100))
         let end = promise.end
         try promise.renew(&worker, until: Self.soon)
         #expect(promise.end.nanoseconds == end.nanoseconds)
         var hasCopied = false
-        while let notice = try owner.nextNotice(until: .after(.seconds(5))) {
+        while let notice = try owner.nextNotice(until: .after(.seconds(20))) {
             guard case .readyToCopy(id, _, let status, _) = notice else { continue }
             #expect(status == .error(110))
             hasCopied = true

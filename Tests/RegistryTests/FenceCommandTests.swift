@@ -22,9 +22,9 @@ struct FenceCommandTests {
         let script = "while ! [ -e \(folder)/go ]; do sleep 0.01; done"
         let writer = try registry.start("fence", "add", "frame", "--write", "--", "sh", "-c", script)
         try wait { try registry.run("fence", "list", "frame").output.contains("write") }
-        let late = try registry.run("fence", "wait", "frame", "--write", "--timeout", "0.1")
+        let late = try registry.run("fence", "wait", "frame", "--write", "--timeout", "1")
         #expect(late.status == 124 && late.errors.contains("did not end in time"), "\(late)")
-        #expect(try registry.run("read", "frame", "\(folder)/out", "--timeout", "0.1").status == 124)
+        #expect(try registry.run("read", "frame", "\(folder)/out", "--timeout", "1").status == 124)
         let waiting = try registry.start("fence", "wait", "frame", "--json")
         try Descriptor.open("\(folder)/go", .create).write("")
         #expect(try writer.finish().status == 0)
@@ -99,7 +99,7 @@ struct FenceCommandTests {
     @Test("work that does not end in time is an error for those who wait, and is told")
     func expired() throws {
         let registry = try shared()
-        let work = try registry.start("fence", "add", "frame", "--write", "--within", "0.1", "--", "sleep", "1")
+        let work = try registry.start("fence", "add", "frame", "--write", "--within", "0.1", "--", "sleep", "3")
         let waited = try registry.run("fence", "list", "frame")
         #expect(waited.status == 0)
         let run = try work.finish()

@@ -106,7 +106,7 @@ struct KernelCaptureTests {
         let work = try VGEM.attachFence(to: other.gem, write: true)
         try attached.buffer.memory[0].add(#require(try other.memory.fence(waitingBefore: .write)), as: .read)
         // Longer than it waits for anybody.
-        Clock.sleep(.seconds(8))
+        Clock.sleep(.seconds(6))
         let isThere = capture.isThere
         #expect(isThere)
         try work.signal()

@@ -70,7 +70,7 @@ struct KernelCopyTests {
         }
         let copy = try registry.start("copy", "frame", "other", "--on", "vulkan", "--within", "30")
         // Longer than it takes until it waits, so that one that does not would be over.
-        Clock.sleep(.seconds(8))
+        Clock.sleep(.seconds(6))
         let isWaiting = copy.isThere
         #expect(isWaiting)
         try scratch.signal()

@@ -32,7 +32,7 @@ struct KernelCrowdTests {
         let doomed = try dying.client.attach(id)
         try dying.client.ask(.beginAccess(doomed, old, .readWrite))
 
-        let terms = MoveTerms(within: .seconds(3), late: .cutOff, copier: .server, placement: exporter)
+        let terms = MoveTerms(within: .seconds(6), late: .cutOff, copier: .server, placement: exporter)
         try owner.ask(.beginMove(id, old, terms), until: limit)
         for member in honest + [late, liar] { #expect(try member.isAsked()) }
         // Later they are told that old memory waits for them, if they have not looked by then.

@@ -115,7 +115,7 @@ struct KernelForeignFenceTests {
         }
         let list = try registry.run("fence", "list", "frame")
         #expect(list.output.contains("-      \(usage)") && list.output.contains("vgem ("), "\(list)")
-        let late = try registry.run("fence", "wait", "frame", "--read", "--timeout", "0.3")
+        let late = try registry.run("fence", "wait", "frame", "--read", "--timeout", "1")
         #expect(late.status == 124 && late.errors.contains("vgem"), "\(late)")
         try Descriptor.open("\(folder)/go", .create).write("")
         let waited = try registry.run("fence", "wait", "frame", "--read")

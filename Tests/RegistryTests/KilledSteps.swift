@@ -73,6 +73,7 @@ struct KilledSteps {
         let walking = try FailingTool.walk(at: stage.socket, from: exporter)
         #expect(try doomed.finish().status == 137, "\(step)")
         let next = try stage.serve()
+        try witness?.comeBack()
         // It goes on with the next one, or says why it cannot, and waits for nobody until a deadline.
         let client = try walking.finish()
         #expect([0, 1, 3, 4].contains(client.status), "\(step): \(client.status) \(client.errors)")

@@ -40,7 +40,7 @@ struct LockCommandTests {
     @Test("a lock that ends before its command does is told")
     func early() throws {
         let registry = try shared()
-        let run = try registry.run("lock", "left", "--lasting", "0.1", "--", "sleep", "0.5")
+        let run = try registry.run("lock", "left", "--lasting", "0.1", "--", "sleep", "3")
         #expect(run.status == 0 && run.errors.contains("is over before the command is"), "\(run)")
         _ = try registry.stop()
     }
@@ -65,7 +65,7 @@ struct LockCommandTests {
     @Test("its holder's death releases it")
     func death() throws {
         let registry = try shared()
-        let holder = try registry.start("lock", "left", "--", "sleep", "1")
+        let holder = try registry.start("lock", "left", "--", "sleep", "5")
         try wait { try registry.run("show", "left").output.contains("locked") }
         try holder.send(.kill)
         _ = try holder.finish()

@@ -26,7 +26,7 @@ struct LogTests {
             for _ in 0..<3000 { _ = try HandClient(at: registry.socket) }
         }
         // All that is there, and what comes for a moment.
-        func read() throws -> String { try Running(["timeout", "0.5", "cat", "\(folder)/log"]).finish().output }
+        func read() throws -> String { try Running(["timeout", "2", "cat", "\(folder)/log"]).finish().output }
         #expect(try read().contains("joined"))
         _ = try HandClient(at: registry.socket)
         let next = try read()

@@ -43,7 +43,9 @@ struct ManyCopiesTests {
                 let worker = try Self.worker(of: registry)
                 // It has filled some of the new memory.
                 Clock.sleep(.milliseconds(50))
-                if round % 2 == 0 { try worker.send(SignalNumber.stop.rawValue) }
+                // It is not done before it is told.
+                try worker.send(SignalNumber.stop.rawValue)
+                if round % 2 == 1 { try worker.send(SignalNumber.resume.rawValue) }
                 try owner.ask(.abortMove(buffer, .first), until: limit)
                 #expect(try !Poll.wait(worker.descriptor, for: .readable, until: limit).isEmpty)
             }

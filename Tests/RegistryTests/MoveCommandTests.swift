@@ -137,7 +137,7 @@ struct MoveCommandTests {
     @Test("work that does not end in its time calls the move off, or is said to be torn where the late are cut off")
     func torn() throws {
         let registry = try shared()
-        let work = try registry.start("fence", "add", "frame", "--read", "--within", "3", "--", "sleep", "60")
+        let work = try registry.start("fence", "add", "frame", "--read", "--within", "8", "--", "sleep", "60")
         try wait { try registry.run("fence", "list", "frame").output.contains("read") }
         let run = try registry.run("move", "frame", "--to", "memfd")
         #expect(run.status == 124 && run.errors.contains("goes on as it was"), "\(run)")

@@ -209,7 +209,7 @@ struct PolicyTests {
     @Test("lease: it is laid upon one user's attachments to the buffers of others")
     func lease() throws {
         let registry = try PolicedRegistry(
-            "lease uid \(bob) of others at most 200ms\nrevoke everyone grace 50ms keep\n")
+            "lease uid \(bob) of others at most 1s\nrevoke everyone grace 50ms keep\n")
         let limit = registry.limit
         var owner = try registry.client(ann)
         var other = try registry.client(bob)

@@ -14,7 +14,7 @@ final class PythonClient {
     private var rest: [UInt8] = []
     private var answers: [Said] = []
     private var notices: [Said] = []
-    private let limit = Deadline.after(.seconds(15))
+    private let limit = Deadline.after(.seconds(60))
     let processID: Int32
     /// Whether it has neither left nor been cut off.
     var isThere: Bool { socket != nil }

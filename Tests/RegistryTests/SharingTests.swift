@@ -155,7 +155,7 @@ struct SharingTests {
 
 /// Waits for what comes about by itself.
 func wait(
-    within limit: Duration = .seconds(10), _ condition: () throws -> Bool,
+    within limit: Duration = .seconds(60), _ condition: () throws -> Bool,
     sourceLocation: SourceLocation = #_sourceLocation
 ) throws {
     let deadline = Deadline.after(limit)

@@ -98,6 +98,9 @@ struct Witness: ~Copyable {
         }
     }
 
+    /// In the ten seconds that it has, whatever else there is to wait for.
+    mutating func comeBack() throws { try registry.ask(.lookup("kept", uid: nil), until: Self.limit) }
+
     /// What it owns and is attached to is there; and what others had is not, once they have ended.
     mutating func goOn(_ step: String) throws {
         #expect(try registry.ask(.lookup("kept", uid: nil), until: Self.limit) == .found(buffer, .first), "\(step)")

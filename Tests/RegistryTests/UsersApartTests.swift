@@ -99,11 +99,14 @@ struct UsersApartTests {
     @Test("a page is its user's alone: nobody else has its descriptor, and nobody at all maps it to write")
     func descriptors() throws {
         let registry = try RunningRegistry("--mode", "0666")
-        let one = try Eavesdropper(at: registry.socket, user: Self.first)
-        let other = try Eavesdropper(at: registry.socket, user: Self.second)
-        let same = try Eavesdropper(at: registry.socket, user: Self.second)
+        // Each joins before the next one's process starts.
+        var clients: [Eavesdropper] = []
+        for user in [Self.first, Self.second, Self.second] {
+            clients.append(try Eavesdropper(at: registry.socket, user: user))
+            try clients.last?.join()
+        }
+        let (one, other, same) = (clients[0], clients[1], clients[2])
         for client in [one, other, same] {
-            try client.join()
             #expect(client.files.count == 2 && !client.couldWritePublished)
         }
         #expect(Set(one.files).isDisjoint(with: other.files))

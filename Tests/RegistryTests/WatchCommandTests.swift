@@ -77,7 +77,7 @@ struct WatchCommandTests {
         let named = try registry.start("watch", "frame")
         let list = try registry.start("watch", "--every", "600")
         try attachments(registry, 1)
-        Clock.sleep(.milliseconds(200))
+        Clock.sleep(.seconds(1))
         _ = try registry.stop()
         for run in [try named.finish(), try list.finish()] { #expect(run.status == 1 && !run.errors.isEmpty, "\(run)") }
     }
@@ -87,11 +87,11 @@ struct WatchCommandTests {
         let registry = try RunningRegistry()
         #expect(try registry.run("share", "frame", "--from", "memfd", "--size", "8K", "--keep").status == 0)
         let watcher = try registry.start("watch", "--every", "0.02")
-        Clock.sleep(.milliseconds(300))
+        Clock.sleep(.seconds(1))
         #expect(try registry.run("move", "frame", "--to", "memfd").status == 0)
-        Clock.sleep(.milliseconds(300))
+        Clock.sleep(.seconds(1))
         #expect(try registry.run("remove", "frame").status == 0)
-        Clock.sleep(.milliseconds(300))
+        Clock.sleep(.seconds(1))
         try watcher.send(.interrupt)
         let run = try watcher.finish()
         #expect(run.status == 0 && run.output.hasPrefix("added \"frame\": 8 KiB, generation 1, 0 attached\n"), "\(run)")

@@ -14,7 +14,7 @@ public struct LeakCheck: TestTrait, SuiteTrait, TestScoping {
         let before = openDescriptors()
         try await function()
         // What a finished task held is let go a moment after its value is there.
-        let deadline = Deadline.after(.seconds(2))
+        let deadline = Deadline.after(.seconds(20))
         while openDescriptors() != before, !deadline.hasPassed { Clock.sleep(.milliseconds(1)) }
         let after = openDescriptors()
         #expect(after == before, "the test left descriptors behind, or closed some that were not its own")

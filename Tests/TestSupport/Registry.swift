@@ -28,7 +28,7 @@ public struct RunningRegistry: ~Copyable {
 
     private static func serve(_ command: [String], _ socket: String) throws -> Running {
         let daemon = try Running(command)
-        let deadline = Deadline.after(.seconds(10))
+        let deadline = Deadline.after(.seconds(60))
         while FileType(at: socket) != .socket || !isServing(socket) {
             if deadline.hasPassed { throw Errno.timedOut }
             Clock.sleep(.milliseconds(2))
