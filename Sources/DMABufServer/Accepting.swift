@@ -51,10 +51,10 @@ extension RegistryServer {
             let user = identity.user
             counters.connections += 1
             guard greetings.hasRoom(for: user), budget.connections.hasRoom(for: user) else {
-                return turnAway(socket, "too many connections")
+                return turnAway(socket, .full, "too many connections")
             }
             guard strangeFiles.serves(user) else {
-                return turnAway(socket, "too many files of this user's are of no known kind")
+                return turnAway(socket, .full, "too many files of this user's are of no known kind")
             }
             let client = clients.add(socket, identity)
             greetings.add(client.number, of: user, at: now)
@@ -71,12 +71,14 @@ extension RegistryServer {
             try poller.add(client.socket.descriptor, token: EventToken.client(client.number).rawValue)
             try poller.add(client.identity.pidfd.descriptor, token: EventToken.process(client.number).rawValue)
             say(.hello(Hello(features: [.registry, .pages])), 1, to: client)
-        } catch { part(client, .unserved, "no room to watch it") }
+        } catch { part(client, .full, "no room to watch it") }
     }
 
     /// Before anything is kept of it: so this costs little, however often it is done.
-    private mutating func turnAway(_ socket: borrowing UnixSocket, _ text: String) {
-        let count = Message.farewell(Farewell(.unserved, text)).encode(1, into: &outgoing)
+    private mutating func turnAway(
+        _ socket: borrowing UnixSocket, _ reason: Farewell.Reason, _ text: String
+    ) {
+        let count = Message.farewell(Farewell(reason, text)).encode(1, into: &outgoing)
         _ = try? socket.trySend(outgoing.span.extracting(first: count))
     }
 
@@ -91,7 +93,7 @@ extension RegistryServer {
     /// A client's first request.
     mutating func join(_ client: ClientConnection, _ join: Join, _ serial: UInt64) {
         let identity = client.known
-        guard let bits = try? SecureRandom.bits128() else { return part(client, .unserved, "no random numbers") }
+        guard let bits = try? SecureRandom.bits128() else { return part(client, .full, "no random numbers") }
         var secret = Secret(high: bits.0, low: bits.1)
         let id: ClientID
         effects.removeAll()
@@ -106,7 +108,7 @@ extension RegistryServer {
             Failpoint.reach(.during, .hello)
             registry.impose(policy.conditions(for: identity), on: id)
         } catch {
-            part(client, .unserved, error.farewell)
+            part(client, error.reasonToPart, error.farewell)
             // What had come to its time by then is no less to be done.
             return carryOutAll()
         }

@@ -87,13 +87,21 @@ extension RegistryServer {
             do throws(Refusal) {
                 try policy.checkConnect(client.known, ownUser: OwnProcess.userID)
                 registry.impose(policy.conditions(for: client.known), on: id)
-            } catch { part(client, .unserved, error.farewell) }
+            } catch { part(client, error.reasonToPart, error.farewell) }
         }
         observe()
     }
 }
 
 extension Refusal {
+    /// A limit can have room later; all else stands.
+    var reasonToPart: Farewell.Reason {
+        switch self {
+        case .tooMany, .overQuota: .full
+        default: .unserved
+        }
+    }
+
     /// Why a client is not taken.
     var farewell: String {
         if case .deniedByPolicy(let line) = self {

@@ -52,7 +52,7 @@ extension RegistryServer {
         strangeFiles.add(count, closers, of: user, at: now)
         guard !strangeFiles.serves(user) else { return }
         for client in clients.all where client.identity.user == user {
-            part(client, .unserved, "too many files of this user's are of no known kind")
+            part(client, .full, "too many files of this user's are of no known kind")
         }
     }
 }

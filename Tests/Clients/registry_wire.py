@@ -375,7 +375,7 @@ PAGES = [item for page in ("published bytes", "own bytes") for item in (
     Number("connection", 4), Rule(lambda v: v["connection"] < v["published bytes"] // 8, "invalidValue", "connection"), Pad(4)]
 REASONED = [Count("text", 2, 0, 512, "text length"), Pad(2), Text("text")]
 FAREWELLS = ["done", "malformed", "version", "descriptorsLost", "deadline", "unexpected", "slowReader", "ignoredRevoke",
-             "ignoredLease", "unserved", "leaving"]
+             "ignoredLease", "unserved", "leaving", "full"]
 REFUSALS = {1: "wrongKind", 2: "description", 3: "unsealed", 4: "unwanted", 5: "failed"}
 
 LOCK = [maybe("lock")]

@@ -16,7 +16,7 @@ extension SplitMix64 {
         switch Int.random(in: 0..<8, using: &self) {
         case 0: .hello(Hello(features: .init(rawValue: number())))
         case 1:
-            .farewell(Farewell(Farewell.Reason(rawValue: .random(in: 0...10, using: &self))!, text(Wire.reasonLimit)))
+            .farewell(Farewell(Farewell.Reason(rawValue: .random(in: 0...11, using: &self))!, text(Wire.reasonLimit)))
         case 2: .accepted
         case 3:
             .refused(

@@ -38,7 +38,7 @@ struct FullTableTests {
             for _ in 0..<200 {
                 do { all.append(Joined(try HandClient(at: registry.socket))) } catch {
                     // It may be gone before it is spoken to.
-                    let isRefusal = error as? HandClient.End == .farewell(.unserved)
+                    let isRefusal = error as? HandClient.End == .farewell(.full)
                     let isGone = [.brokenPipe, .connectionReset].contains(error as? Errno)
                     guard isRefusal || isGone else { throw error }
                     refused += 1

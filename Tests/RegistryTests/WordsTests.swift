@@ -29,6 +29,30 @@ struct WordsTests {
         _ = try registry.stop()
     }
 
+    @Test("whom the policy keeps out is refused, and not told to try later", .requires("root", "setpriv"))
+    func keptOut() throws {
+        let registry = try PolicedRegistry("deny uid 4711 connect\n")
+        let user = ["setpriv", "--reuid", "4711", "--regid", "4711", "--clear-groups"]
+        let run = try Running(user + [Tool.path, "list", "--socket", registry.socket]).finish()
+        #expect(run.status == 4 && run.errors.contains("line 1 of the registry's policy"), "\(run)")
+        #expect(run.errors.contains("ask whoever runs the registry"), "\(run)")
+        _ = try registry.stop()
+    }
+
+    @Test("root stops another user's registry", .requires("root", "setpriv"))
+    func stopOthers() throws {
+        let folder = try TemporaryFolder.make()
+        defer { TemporaryFolder.remove(folder) }
+        #expect(try Running(["chown", "4711", folder]).finish().status == 0)
+        let user = ["setpriv", "--reuid", "4711", "--regid", "4711", "--clear-groups"]
+        let socket = "\(folder)/registry.sock"
+        let registry = try Running(user + [Tool.path, "serve", "--socket", socket])
+        try wait { try Running(user + [Tool.path, "list", "--socket", socket]).finish().status == 0 }
+        let run = try Tool.run("serve", "--stop", "--socket", socket)
+        #expect(run.status == 0, "\(run)")
+        #expect(try registry.finish().status == 0)
+    }
+
     @Test("a registry that has no vault stops when it is told to")
     func stop() throws {
         let registry = try RunningRegistry("--no-vault")
@@ -61,6 +85,9 @@ struct WordsTests {
             try registry.run("share", "frame", "--from", "memfd", "--size", "4K", "--fill", "pattern", "--keep").status
                 == 0)
         try Descriptor.open("\(folder)/five", .create).write("hello")
+        // What is too much is not begun.
+        let large = try registry.run("write", "frame", Tool.path)
+        #expect(large.status == 1 && large.errors.contains("is larger than the buffer"), "\(large)")
         let run = try registry.run("write", "frame", "\(folder)/five")
         #expect(run.output == "wrote 5 B of 4 KiB; the rest is as it was, generation 1\n", "\(run)")
         #expect(try registry.run("write", "frame", "\(folder)/five", "--json").output.contains(#""transferred":5"#))

@@ -73,16 +73,18 @@ extension RegistryError {
                 .noRegistry, "no registry serves at \(place), which is no socket", cause: cause,
                 remedy: "name another socket, or start one there: dmabuf-share serve")
         default:
+            let elsewhere = path == RegistryAddress.standard ? "" : " --socket \(place)"
             return DMABufError(
                 .noRegistry, "no registry serves at \(place)", cause: cause,
-                remedy: "start one: dmabuf-share serve --socket \(place)")
+                remedy: "start one: dmabuf-share serve\(elsewhere)")
         }
     }
 
     private static func toldToGo(_ farewell: Farewell) -> DMABufError {
         let text = "the registry ended the connection: \(farewell.text) (\(farewell.reason))".escapedForDisplay
         switch farewell.reason {
-        case .unserved:
+        case .unserved: return DMABufError(.refused, text, remedy: "ask whoever runs the registry")
+        case .full:
             return DMABufError(
                 .unavailable, text, remedy: "try again later, or have its limits and those of its user raised")
         case .leaving: return DMABufError(.gone, text, remedy: "try again in a moment")

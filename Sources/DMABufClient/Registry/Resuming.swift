@@ -108,7 +108,7 @@ extension RegistryError {
         switch self {
         case .noRegistry, .connection(.closed), .connection(.deadline): true
         // So many have come back at once that not all have been heard; or that one goes, too.
-        case .connection(.farewell(let farewell)): [.unserved, .deadline, .leaving].contains(farewell.reason)
+        case .connection(.farewell(let farewell)): [.full, .deadline, .leaving].contains(farewell.reason)
         default: false
         }
     }

@@ -21,10 +21,12 @@ public struct Farewell: Equatable, Sendable {
         case slowReader = 6
         case ignoredRevoke = 7
         case ignoredLease = 8
-        /// It does not serve this peer.
+        /// It does not serve this peer, whenever that comes.
         case unserved = 9
         /// It goes away, and another may come in its place.
         case leaving = 10
+        /// It has no room for one more, or for one more of this user's.
+        case full = 11
     }
 }
 
