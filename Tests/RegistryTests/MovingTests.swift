@@ -48,15 +48,18 @@ struct MovingTests {
     func answeredLate() throws {
         let registry = try RunningRegistry()
         var mover = try Mover(registry)
-        mover.client.answersWithin = .seconds(2)
+        mover.client.answersWithin = .seconds(3)
         let process = registry.processID
         var goingOn: Running?
+        var begun = Deadline.now()
         let outcome = try mover.move { _ in
             // It stands still for longer than its answer is waited for, and hears then that it may give up, too.
-            goingOn = try? Running(["sh", "-c", "kill -STOP \(process); sleep 3; kill -CONT \(process)"])
-            Clock.sleep(.milliseconds(300))
+            goingOn = try? Running(["sh", "-c", "sleep 4; kill -CONT \(process)"])
+            let isStopped = (try? PidFD(process).send(SignalNumber.stop.rawValue)) != nil
+            #expect(isStopped)
+            begun = .now()
         }
-        #expect(outcome == .moved(Generation(2), cutOff: []))
+        #expect(outcome == .moved(Generation(2), cutOff: []) && Deadline.now() > begun.advanced(by: .seconds(3)))
         _ = try goingOn?.finish()
         _ = try registry.stop()
     }

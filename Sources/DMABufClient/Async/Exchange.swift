@@ -21,6 +21,8 @@ final class Exchange: Sendable {
     /// As ``RegistryConnection/answersWithin``.
     let answersWithin: Duration
     let underWay: Mutex<UnderWay>
+    /// For those who must not wait: while the next registry is told what is under way, that is locked.
+    let marks: Mutex<AttachmentMarks>
     private let imports = Mutex(ImportCache())
     /// Raised when the thread has to look up: an earlier deadline, or the end.
     let attention: EventFD
@@ -43,17 +45,17 @@ final class Exchange: Sendable {
         try poller.add(attention.descriptor, token: 1)
         state = Mutex(State(link, secret))
         self.underWay = Mutex(underWay)
+        marks = Mutex(underWay.marks)
         self.attention = attention
         self.poller = poller
         self.notices = notices
     }
 
-    /// See ``UnderWay/losses(of:)``.
-    func losses(of attachment: AttachmentID) -> Int { underWay.withLock { $0.losses(of: attachment) } }
+    /// See ``AttachmentMarks``.
+    func losses(of attachment: AttachmentID) -> Int { marks.withLock { $0.losses(of: attachment) } }
 
-    /// See ``UnderWay/isOwed(_:by:)``.
-    func isOwed(_ attachment: AttachmentID, by deadline: Deadline) -> Bool {
-        underWay.withLock { $0.isOwed(attachment, by: deadline) }
+    func checkOwed(_ attachment: AttachmentID, _ generation: Generation, by deadline: Instant) throws(Refusal) {
+        try marks.withLock { (marks) throws(Refusal) in try marks.checkOwed(attachment, generation, by: deadline) }
     }
 
     func end(_ error: RegistryError = .connection(.closed)) {

@@ -33,11 +33,15 @@ extension Exchange {
         resumeSent()
         let end = Deadline.after(patience)
         while !end.hasPassed, state.withLock({ $0.end }) == nil {
+            var hasJoined = false
             do throws(RegistryError) {
                 let next = try Joining(path, .registry, secret, until: end)
                 guard next.joined.client == client else { return false }
                 let secret = next.joined.secret
-                var following = NextRegistry(next.intoConnection(), until: end)
+                // It is heard of all that is under way, or of nothing: that takes its own time.
+                hasJoined = true
+                let soon = max(end, .after(max(answersWithin, patience)))
+                var following = NextRegistry(next.intoConnection(), until: soon)
                 let said = try underWay.withLock { (underWay) throws(RegistryError) in
                     // If that one goes, too, the next is told from the beginning.
                     var next = underWay
@@ -47,7 +51,8 @@ extension Exchange {
                     underWay = next
                     return said
                 }
-                let heard = underWay.withLock { underWay in following.notices.map { underWay.heard($0) } }
+                marks.withLock { $0.forgetMoves() }
+                let heard = following.notices.map(self.heard)
                 let link = Link(following.intoSocket())
                 do throws(Errno) { try poller.add(link.socket.descriptor, token: 0) } catch { return false }
                 // Some may have been noted as sent meanwhile: in one step, so that none is left over.
@@ -60,6 +65,8 @@ extension Exchange {
                 unpark()
                 return true
             } catch {
+                // A registry that knows half of it would let others take the rest.
+                if hasJoined, case .connection(.deadline) = error { return false }
                 guard error.isOfAnEnd else { return false }
                 let now = Deadline.now()
                 unpark { $0 <= now }
@@ -67,6 +74,12 @@ extension Exchange {
             }
         }
         return false
+    }
+
+    private func heard(_ notice: Notice) -> Notice {
+        let (told, marks) = underWay.withLock { underWay in (underWay.heard(notice), underWay.marks) }
+        self.marks.withLock { $0 = marks }
+        return told
     }
 
     func unpark(_ isMeant: @Sendable (Deadline) -> Bool = { _ in true }) {
@@ -96,8 +109,7 @@ extension Exchange {
                 return false
             }
             switch envelope.message {
-            case .notice(let notice):
-                pass(underWay.withLock { $0.heard(notice) })
+            case .notice(let notice): pass(heard(notice))
             case .farewell(let farewell): end(.connection(.farewell(farewell)))
             default: resume(envelope.serial, .success(Reply(envelope.message, reply)))
             }

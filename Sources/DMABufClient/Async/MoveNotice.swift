@@ -31,7 +31,7 @@ public struct MoveNotice: ~Copyable, Sendable {
 
     deinit {
         // What comes later might be taken for the answer to another move.
-        guard !isAnswered, !deadline.hasPassed, exchange.isOwed(attachment, by: deadline) else { return }
+        guard !isAnswered, !deadline.hasPassed, (try? checkOwed()) != nil else { return }
         exchange.tell(.refuseMove(attachment, generation))
     }
 
@@ -60,7 +60,9 @@ public struct MoveNotice: ~Copyable, Sendable {
 
 extension MoveNotice {
     private func checkOwed() throws(RegistryError) {
-        guard exchange.isOwed(attachment, by: deadline) else { throw .ruledOut(.notOwed(current: generation)) }
+        do throws(Refusal) {
+            try exchange.checkOwed(attachment, generation, by: Instant(nanoseconds: deadline.nanoseconds))
+        } catch { throw .ruledOut(error) }
     }
 }
 

@@ -129,7 +129,7 @@ extension RegistryConnection {
         _ attached: AttachedBuffer, _ access: DMABufModel.Access, until deadline: Deadline
     ) throws(RegistryError) -> OngoingAccess {
         try waitForFences(attached, access, until: deadline)
-        let losses = underWay.losses(of: attached.attachment)
+        let losses = underWay.marks.losses(of: attached.attachment)
         try ask(.beginAccess(attached.attachment, attached.generation, access), patient: deadline)
         return OngoingAccess(
             attachment: attached.attachment, generation: attached.generation, word: nil, stamp: 0, losses: losses)
@@ -140,7 +140,7 @@ extension RegistryConnection {
         _ ongoing: borrowing OngoingAccess, until deadline: Deadline
     ) throws(RegistryError) -> AttachmentState {
         let state = try stateByMessage(ongoing.attachment, until: deadline)
-        let isLost = underWay.losses(of: ongoing.attachment) != ongoing.losses
+        let isLost = underWay.marks.losses(of: ongoing.attachment) != ongoing.losses
         return state == .ok && isLost ? .revoked : state
     }
 

@@ -20,7 +20,8 @@ extension RegistryConnection {
     ///
     /// Whatever goes wrong, the move is called off and the old memory goes on: when `copy` throws, when `stop` becomes
     /// readable (the outcome is then `aborted(.asked)`), when the mover's own attachment is asked back, when it dies. Where
-    /// the connection itself fails (``RegistryError/connection(_:)``), the registry may have taken the new memory or not.
+    /// the connection itself fails (``RegistryError/connection(_:)``, ``RegistryError/restarted``) once `copy` is done, the
+    /// registry may have taken the new memory or not.
     ///
     /// The corresponding kernel name is `move_notify`, which userspace never receives.
     public mutating func move(
@@ -37,6 +38,7 @@ extension RegistryConnection {
         }
         // What was said before the answer is of an earlier move, whose end nobody has heard.
         notices.removeAll { $0.isForMover(of: id) }
+        var isCommitting = false
         do throws(RegistryError) {
             // The holders have until then; after that each fence that is left has its own end.
             let last = Deadline(nanoseconds: until.nanoseconds).advanced(by: .fences).advanced(by: answersWithin)
@@ -45,11 +47,16 @@ extension RegistryConnection {
             case .stopped: try ask(.abortMove(id, generation), until: .after(answersWithin))
             case .ready(let ready):
                 do throws(DMABufError) { try copy(ready) } catch { throw .local(error) }
+                isCommitting = true
                 try commitMove(of: id, from: generation, to: memory, until: .after(answersWithin))
             }
             return try waitForOutcome(of: id, until: .after(answersWithin))
         } catch {
             // Its end may have come by itself, or the registry have taken the memory and only its answer been late.
+            guard isCommitting else {
+                _ = try? ask(.abortMove(id, generation), until: .after(answersWithin))
+                throw error
+            }
             guard try isCommittedAfterAll(id, generation) else { throw error }
             return try waitForOutcome(of: id, until: .after(answersWithin))
         }

@@ -26,17 +26,14 @@ struct UnderWay {
     private struct Told {
         let buffer: BufferID
         let generation: Generation
-        /// By when this client is to answer; nil: nobody waits for it. No two moves of a buffer have the same.
-        let until: Instant?
     }
 
     var promises = Promises()
+    private(set) var marks = AttachmentMarks()
     private var attachments: Set<AttachmentID> = []
     private var accesses: [AttachmentID: Accesses] = [:]
     private var moves: [BufferID: Move] = [:]
     private var lock: LockNumber?
-    /// How often each attachment has lost the accesses that it was inside of.
-    private var losses: [AttachmentID: Int] = [:]
     /// Of others' moves.
     private var told: [AttachmentID: Told] = [:]
 
@@ -80,32 +77,21 @@ struct UnderWay {
     private mutating func forget(_ attachment: AttachmentID) {
         attachments.remove(attachment)
         accesses[attachment] = nil
-        losses[attachment] = nil
         told[attachment] = nil
+        marks.forget(attachment)
     }
-
-    /// Whether the move that asked for an answer by then still goes on: an answer names no move, and a later one of the same
-    /// generation would take it for its own.
-    func isOwed(_ attachment: AttachmentID, by deadline: Deadline) -> Bool {
-        told[attachment]?.until == Instant(nanoseconds: deadline.nanoseconds)
-    }
-
-    /// The registry says of an attachment what it is, and not of which access it speaks.
-    func losses(of attachment: AttachmentID) -> Int { losses[attachment, default: 0] }
 
     /// What its client is told.
     mutating func heard(_ notice: Notice) -> Notice {
+        marks.heard(notice)
         switch notice {
-        case .invalidate(let attachment, let buffer, let generation, let until):
-            told[attachment] = Told(buffer: buffer, generation: generation, until: until)
-        case .moving(let attachment, let buffer, let generation):
-            told[attachment] = Told(buffer: buffer, generation: generation, until: nil)
+        case .invalidate(let attachment, let buffer, let generation, _),
+            .moving(let attachment, let buffer, let generation):
+            told[attachment] = Told(buffer: buffer, generation: generation)
         case .moved(let attachment, _, _), .moveAborted(let attachment, _, _): told[attachment] = nil
         case .moveEnded(let buffer, _): moves[buffer] = nil
         case .lockEnded(lock): lock = nil
-        case .revoked(let attachment, _, _):
-            accesses[attachment] = nil
-            losses[attachment, default: 0] += 1
+        case .revoked(let attachment, _, _): accesses[attachment] = nil
         case .attachmentEnded(let attachment, _): forget(attachment)
         case .fenceExpired(let id, let buffer): return .fenceExpired(promises.expired(id), buffer)
         default: break
@@ -155,6 +141,7 @@ struct UnderWay {
         }
         moves = [:]
         told = [:]
+        marks.forgetMoves()
         return notices
     }
 
