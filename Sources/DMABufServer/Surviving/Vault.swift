@@ -87,7 +87,7 @@ public struct Vault: ~Copyable {
     private var nextLook: Deadline {
         let second = Deadline.after(.seconds(1))
         if registry != nil, callers.isEmpty { return Deadline(nanoseconds: .max) }
-        return min(second, registry == nil ? end : second)
+        return registry == nil && callers.isEmpty ? min(second, end) : second
     }
 
     private mutating func serve(_ token: UInt64) {
@@ -245,7 +245,7 @@ public struct Vault: ~Copyable {
 extension Vault {
     /// Has the registry stop, and then its vault; returns once both have ended.
     ///
-    /// `connectionRefused` and `noSuchFileOrDirectory` where there is no vault, `notPermitted` where it is another user's.
+    /// `connectionRefused` and `noSuchFileOrDirectory` where there is no vault, `notPermitted` where it is another user's, but for root.
     public static func stop(at path: String, until deadline: Deadline) throws(Errno) {
         try ask(.stop, at: path, until: deadline)
     }
@@ -257,8 +257,9 @@ extension Vault {
 
     private static func ask(_ message: VaultMessage, at path: String, until deadline: Deadline) throws(Errno) {
         let socket = try UnixSocket.connect(to: path, until: deadline)
-        let user = try socket.peer.user
-        guard OwnProcess.userID == 0 || [0, OwnProcess.userID].contains(user) else { throw .notPermitted }
+        // Root may end what is another user's, and never take its place: the memory would not come with it.
+        let (user, mayEnd) = (try socket.peer.user, message == .stop && OwnProcess.userID == 0)
+        guard mayEnd || [0, OwnProcess.userID].contains(user) else { throw .notPermitted }
         try socket.send(message.encoded.span, until: deadline)
         var incoming = [UInt8](repeating: 0, count: VaultMessage.byteCount)
         do throws(ReceiveError) { _ = try socket.receive(into: &incoming, until: deadline) } catch {
