@@ -11,8 +11,10 @@ import SystemPackage
 // Who does not read its answers is not waited for long; nor is what waits for others, such as a lock.
 
 extension RegistryServer {
-    /// Where nothing is left to hear. What was received is finite: the way in is shut.
+    /// Where nothing is left to hear.
     private static let longestDrain: Duration = .milliseconds(500)
+    /// However much there is: all clients look for the next registry meanwhile, and not for ever.
+    private static let lastDrain: Duration = .seconds(2)
     /// Where nothing goes on.
     private static let drainPatience: Duration = .milliseconds(100)
 
@@ -24,10 +26,10 @@ extension RegistryServer {
             // The edge may be among the events that are not looked at any more.
             if client.isWaiting { flush(client) }
         }
-        let end = Deadline.after(Self.longestDrain)
+        let (end, last) = (Deadline.after(Self.longestDrain), Deadline.after(Self.lastDrain))
         var events = PollerEvents()
         var quiet = Deadline.after(Self.drainPatience)
-        while owesAnswers {
+        while owesAnswers, !last.hasPassed {
             let turn = nextTry.map { Deadline(nanoseconds: $0.nanoseconds) } ?? end
             try poller.wait(into: &events, until: min(end, quiet, turn))
             // Nothing may be there because the clock that bounds waits has ticked.

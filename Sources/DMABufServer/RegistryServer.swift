@@ -48,8 +48,8 @@ public struct RegistryServer: ~Copyable {
     /// Clients whose answers wait for other processes of this daemon's user: see ``Outbox/Outcome/starved``.
     var starved: Set<ClientNumber> = []
     var nextTry: Instant?
-    /// For how many turns it has been hearing those who may be late; 0: nobody is, or all have been heard.
-    private var hearings = 0
+    /// Since when it has been hearing those who may be late; nil: nobody is, or all have been heard.
+    private var hearingSince: Instant?
     /// When the entrance is watched again; nil while it is.
     var nextAccept: Instant?
     let tokens: TokenHash
@@ -151,14 +151,17 @@ public struct RegistryServer: ~Copyable {
     /// Who is due may have spoken in time, where this process comes late to hear it: so all that lies unread is heard first.
     /// Not for ever: somebody always has something to say.
     mutating func hearFirst(_ count: Int) {
-        guard let firstLate, firstLate <= now else { return (hearings, registry.isHearing) = (0, false) }
-        // That the first wait finds nothing says little: what stops a process cuts it short.
-        let mayBeMore = hearings == 0 ? firstLate + Self.hiccup < now : count > 0
-        hearings = mayBeMore && hearings < Self.hearingLimit ? hearings + 1 : 0
-        registry.isHearing = hearings > 0
+        guard let firstLate, firstLate <= now else { return (hearingSince, registry.isHearing) = (nil, false) }
+        if let since = hearingSince {
+            if count == 0 || since + Self.longestHearing < now { hearingSince = nil }
+        } else if firstLate + Self.hiccup < now {
+            // That the first wait finds nothing says little: what stops a process cuts it short.
+            hearingSince = now
+        }
+        registry.isHearing = hearingSince != nil
     }
 
-    private static let hearingLimit = 64
+    private static let longestHearing = Interval.milliseconds(100)
     private static let hiccup = Interval.milliseconds(5)
 
     /// What is due, once all have been heard.

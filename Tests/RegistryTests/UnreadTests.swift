@@ -160,8 +160,8 @@ struct UnreadTests {
         var holder = try HandClient(at: registry.socket)
         let buffer = try owner.register(kept: .owner)
         let asked = try holder.attach(buffer)
-        let leased = try holder.attach(buffer, AttachTerms(.read, lease: .milliseconds(400)))
-        let terms = RevokeTerms(.attachment(asked), within: .milliseconds(400), cutsOff: true)
+        let leased = try holder.attach(buffer, AttachTerms(.read, lease: .seconds(2)))
+        let terms = RevokeTerms(.attachment(asked), within: .seconds(2), cutsOff: true)
         let revocation = try owner.send(.request(.revoke(buffer, terms)))
         guard case .revoke = try holder.nextNotice() else { throw Errno.badMessage }
         try registry.send(.stop)
@@ -169,7 +169,7 @@ struct UnreadTests {
         for _ in 0..<5 { try holder.send(.request(.list(from: 0))) }
         try holder.send(.request(.renew(leased, lease: .seconds(60))))
         let last = try holder.send(.request(.acknowledgeRevoke(asked)))
-        Clock.sleep(.milliseconds(600))
+        Clock.sleep(.milliseconds(2200))
         try registry.send(.resume)
         #expect(try holder.answer(to: last) == .answer(.done))
         #expect(try owner.answer(to: revocation) == .answer(.revoked(.cooperative)))

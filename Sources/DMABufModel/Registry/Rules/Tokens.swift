@@ -48,7 +48,7 @@ extension Registry {
     /// One whose time is over is not usable, even if its end comes later in this step than what asks for it.
     func usableToken(_ id: TokenID, for buffer: Slot) -> Slot? {
         guard let token = tokenSlots[id], tokens[token].buffer == buffer else { return nil }
-        if let end = tokens[token].end, end <= now { return nil }
+        if !isHearing, let end = tokens[token].end, end <= now { return nil }
         var cursor: Slot? = token
         while let slot = cursor {
             if tokens[slot].uses == 0 { return nil }
