@@ -17,6 +17,9 @@ extension DescribedBuffer {
         }
         var written: UInt64 = 0
         let file = try opening(source, .readOnly)
+        // A file says what it has, and is not begun if it is too much; a pipe or a device says nothing.
+        let room = memory.reduce(0) { $0 + $1.byteCount }
+        if let size = try? file.status().byteCount, size > room { throw Self.tooLarge(source) }
         var progress = Progress("filling", of: description.byteCount)
         defer { progress.end() }
         for buffer in memory {
@@ -34,10 +37,12 @@ extension DescribedBuffer {
             }
             if case .failure(let error) = result { throw .system("read \(source.escapedForDisplay)", error) }
         }
-        guard try isAtEnd(source, file) else {
-            throw DMABufError(.invalid, "\(source.escapedForDisplay) is larger than the buffer")
-        }
+        guard try isAtEnd(source, file) else { throw Self.tooLarge(source) }
         return written
+    }
+
+    private static func tooLarge(_ source: String) -> DMABufError {
+        DMABufError(.invalid, "\(source.escapedForDisplay) is larger than the buffer")
     }
 
     /// What goes through a stream is held as a whole: whoever reads or writes that may take their time, and an access may not.

@@ -27,6 +27,12 @@ struct EmbeddedTests {
         // Its end is the registry's, and takes the socket with it.
         try wait { FileType(at: place.socket) == .missing }
         #expect(try place.run("list").status == 3)
+        // Nothing was kept for whoever serves there next.
+        let next = try place.start("serve")
+        try wait { try place.run("list").status == 0 }
+        #expect(try place.run("list").output == "no buffers\n")
+        #expect(try place.run("serve", "--stop").status == 0)
+        #expect(try next.finish().status == 0)
         place.remove()
     }
 

@@ -153,6 +153,22 @@ struct SharingTests {
     }
 }
 
+@Suite("share --allow", .leavesNoDescriptor)
+struct ShareAllowTests {
+    @Test("what cannot be shared as asked is not left behind, and its name is free")
+    func refused() throws {
+        let registry = try RunningRegistry()
+        // One more than a buffer has.
+        let allow = (1...17).flatMap { ["--allow", "user:\($0)=read"] }
+        let share = ["share", "frame", "--from", "memfd", "--size", "8K", "--keep"]
+        let run = try registry.run(share + allow)
+        #expect(run.status == 4, "\(run)")
+        #expect(try registry.run("list").output == "no buffers\n")
+        #expect(try registry.run(share + allow.dropLast(2)).status == 0)
+        _ = try registry.stop()
+    }
+}
+
 /// Waits for what comes about by itself.
 func wait(
     within limit: Duration = .seconds(60), _ condition: () throws -> Bool,

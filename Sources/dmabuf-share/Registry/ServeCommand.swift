@@ -59,6 +59,11 @@ struct ServeCommand: ParsableCommand {
     @Option(help: .hidden)
     var endWith: Int32?
 
+    func validate() throws {
+        guard noVault, vault != nil else { return }
+        throw ValidationError("--vault says where one listens, and --no-vault that there is none.")
+    }
+
     func run() throws {
         if let file = policy.check { return try policy.check(file) }
         let policy = try policy.read()
