@@ -30,7 +30,9 @@ public struct RegistryConnection: ~Copyable {
     /// Where it was found, and what was asked of it; without a path there is nothing to come back to.
     let path: String?
     let features: Hello.Features
-    /// How long the next registry is looked for when this one dies. Zero: its death is the end.
+    /// How long the next registry is looked for when this one dies. Zero: its death is the end. One that is found has as long
+    /// again to hear what is under way, and ten seconds to say who this client is, whatever the deadline of a request: who
+    /// leaves in the middle is dead to it.
     public var patience: Duration = .seconds(5)
     /// How long the registry itself may take to answer, where a deadline is about the work of others: as that one passes,
     /// who was waited for is still worth hearing.
