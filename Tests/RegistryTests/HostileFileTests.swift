@@ -18,7 +18,7 @@ struct HostileFileTests {
         try registry.withCanary("a file whose close never ends") {
             let run = try client(registry)
             print(run.output.split(separator: "\n").joined(separator: "; "))
-            #expect(run.output.hasPrefix("cut off after 8, reason 9\n"), "\(run.output)\(run.errors)")
+            #expect(run.output.hasPrefix("cut off after 8, reason 11\n"), "\(run.output)\(run.errors)")
         }
         #expect(try registry.stop().status == 0)
     }
