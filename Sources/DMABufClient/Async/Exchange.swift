@@ -223,9 +223,7 @@ final class Exchange: Sendable {
 
     func resume(_ serial: UInt64, _ result: Result<Reply, RegistryError>) {
         if let waiting = state.withLock({ $0.waiting.removeValue(forKey: serial) }) {
-            if case .success(let reply) = result {
-                underWay.withLock { $0.answered(waiting.message, reply.message) }
-            }
+            if case .success(let reply) = result { noteAnswer(reply.message, to: waiting.message) }
             waiting.answer.resume(returning: .over(result))
         } else if case .success(let reply) = result,
             let request = state.withLock({ $0.givenUp.removeValue(forKey: serial) })
@@ -234,8 +232,15 @@ final class Exchange: Sendable {
             if let giving = reply.message.givingBack(request) {
                 tell(giving)
             } else {
-                underWay.withLock { $0.answered(request, reply.message) }
+                noteAnswer(reply.message, to: request)
             }
+        }
+    }
+
+    private func noteAnswer(_ answer: Message, to request: Message) {
+        underWay.withLock { $0.answered(request, answer) }
+        if case (.request(.detach(let attachment)), .answer(.done)) = (request, answer) {
+            marks.withLock { $0.forget(attachment) }
         }
     }
 

@@ -19,7 +19,7 @@ extension Exchange {
             if token == 0 { receive(&buffer) }
             // What lies unread may be what is waited for: this process can have been stopped meanwhile.
             var heard = 0
-            while heard < 4096, isSomeoneLate, receive(&buffer) { heard += 1 }
+            while heard < 4096, next.hasPassed, receive(&buffer) { heard += 1 }
             endLate()
         }
         state.withLock { $0.link }.socket.shutdown()
@@ -77,9 +77,8 @@ extension Exchange {
     }
 
     private func heard(_ notice: Notice) -> Notice {
-        let (told, marks) = underWay.withLock { underWay in (underWay.heard(notice), underWay.marks) }
-        self.marks.withLock { $0 = marks }
-        return told
+        marks.withLock { $0.heard(notice) }
+        return underWay.withLock { $0.heard(notice) }
     }
 
     func unpark(_ isMeant: @Sendable (Deadline) -> Bool = { _ in true }) {
@@ -90,9 +89,7 @@ extension Exchange {
         for one in meant { one.task.resume() }
     }
 
-    private var isSomeoneLate: Bool { state.withLock { $0.end == nil && $0.firstDeadline.hasPassed } }
-
-    /// Whether there was something.
+    /// Whether there was something, and may be more.
     @discardableResult
     private func receive(_ buffer: inout [UInt8]) -> Bool {
         let link = state.withLock { $0.link }
@@ -110,7 +107,9 @@ extension Exchange {
             }
             switch envelope.message {
             case .notice(let notice): pass(heard(notice))
-            case .farewell(let farewell): end(.connection(.farewell(farewell)))
+            case .farewell(let farewell):
+                end(.connection(.farewell(farewell)))
+                return false
             default: resume(envelope.serial, .success(Reply(envelope.message, reply)))
             }
             return true
