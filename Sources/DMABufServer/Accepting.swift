@@ -51,10 +51,10 @@ extension RegistryServer {
             let user = identity.user
             counters.connections += 1
             guard greetings.hasRoom(for: user), budget.connections.hasRoom(for: user) else {
-                return turnAway(socket, .full, "too many connections")
+                return turnAway(socket, "too many connections")
             }
             guard strangeFiles.serves(user) else {
-                return turnAway(socket, .full, "too many files of this user's are of no known kind")
+                return turnAway(socket, "too many files of this user's are of no known kind")
             }
             let client = clients.add(socket, identity)
             greetings.add(client.number, of: user, at: now)
@@ -75,10 +75,8 @@ extension RegistryServer {
     }
 
     /// Before anything is kept of it: so this costs little, however often it is done.
-    private mutating func turnAway(
-        _ socket: borrowing UnixSocket, _ reason: Farewell.Reason, _ text: String
-    ) {
-        let count = Message.farewell(Farewell(reason, text)).encode(1, into: &outgoing)
+    private mutating func turnAway(_ socket: borrowing UnixSocket, _ text: String) {
+        let count = Message.farewell(Farewell(.full, text)).encode(1, into: &outgoing)
         _ = try? socket.trySend(outgoing.span.extracting(first: count))
     }
 

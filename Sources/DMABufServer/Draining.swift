@@ -39,7 +39,7 @@ extension RegistryServer {
                 return
             }
             now = Instant(nanoseconds: Deadline.now().nanoseconds)
-            hearFirst(events.count)
+            hearFirst(events.count, firstLate)
             if let next = nextTry, next <= now { feedStarved() }
             for index in 0..<events.count where !serve(events[index]) { return }
             endLate()

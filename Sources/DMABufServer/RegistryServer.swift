@@ -134,11 +134,12 @@ public struct RegistryServer: ~Copyable {
     public mutating func serve() throws(Errno) {
         var events = PollerEvents()
         while true {
-            let next = nextDeadline
+            let late = firstLate
+            let next = nextDeadline(late)
             try poller.wait(into: &events, until: next)
             now = Instant(nanoseconds: Deadline.now().nanoseconds)
             if events.count == 0, next?.hasPassed != true { waits?.rest() } else { waits?.work() }
-            hearFirst(events.count)
+            hearFirst(events.count, late)
             for index in 0..<events.count where !serve(events[index]) { return try leave() }
             endLate()
             if let next = nextTry, next <= now { feedStarved() }
@@ -150,7 +151,7 @@ public struct RegistryServer: ~Copyable {
 
     /// Who is due may have spoken in time, where this process comes late to hear it: so all that lies unread is heard first.
     /// Not for ever: somebody always has something to say.
-    mutating func hearFirst(_ count: Int) {
+    mutating func hearFirst(_ count: Int, _ firstLate: Instant?) {
         guard let firstLate, firstLate <= now else { return (hearingSince, registry.isHearing) = (nil, false) }
         if let since = hearingSince {
             if count == 0 || since + Self.longestHearing < now { hearingSince = nil }
@@ -172,9 +173,9 @@ public struct RegistryServer: ~Copyable {
         endLateWorkers()
     }
 
-    private var firstLate: Instant? { earlier(registry.nextDeadline, earlier(greetings.first, workers.firstEnd)) }
+    var firstLate: Instant? { earlier(registry.nextDeadline, earlier(greetings.first, workers.firstEnd)) }
 
-    private var nextDeadline: Deadline? {
+    private func nextDeadline(_ firstLate: Instant?) -> Deadline? {
         var first = earlier(firstLate, earlier(earlier(nextTry, nextAccept), strangeFiles.nextLook))
         first = earlier(first, mending.next)
         return first.map { Deadline(nanoseconds: $0.nanoseconds) }
