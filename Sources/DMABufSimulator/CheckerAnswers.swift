@@ -115,11 +115,16 @@ extension Checker {
 
     /// An acknowledgement counts only where a question was open.
     mutating func settle(_ id: AttachmentID, _ isQuestion: (Notice) -> Bool) throws(Violation) {
+        try checkAsked(id, isQuestion)
         guard let index = world.attachment(id) else { return }
-        let peer = world.attachments[index].peer
-        let before = world.peers[peer].owed.count
-        world.peers[peer].owed.removeAll { $0.attachment == id && isQuestion($0) }
-        try expect(world.peers[peer].owed.count < before, .noticeOnce, "an answer to a question that nobody asked")
+        world.peers[world.attachments[index].peer].owed.removeAll { $0.attachment == id && isQuestion($0) }
+    }
+
+    func checkAsked(_ id: AttachmentID, _ isQuestion: (Notice) -> Bool) throws(Violation) {
+        guard let index = world.attachment(id) else { return }
+        try expect(
+            world.peers[world.attachments[index].peer].owed.contains { $0.attachment == id && isQuestion($0) },
+            .noticeOnce, "an answer to a question that nobody asked")
     }
 
     mutating func forgetOwed(_ id: AttachmentID, _ peer: Int) {

@@ -34,13 +34,9 @@ extension Checker {
     mutating func acknowledged(_ id: AttachmentID) throws(Violation) {
         guard let index = world.attachment(id) else { return }
         world.attachments[index].accesses = 0
-        guard world.attachments[index].counted == 0 else {
-            let peer = world.peers[world.attachments[index].peer]
-            return try expect(
-                peer.owed.contains { if case .invalidate(id, _, _, _) = $0 { true } else { false } }, .noticeOnce,
-                "an answer to a question that nobody asked")
-        }
-        try settle(id) { if case .invalidate = $0 { true } else { false } }
+        func isQuestion(_ notice: Notice) -> Bool { if case .invalidate = notice { true } else { false } }
+        if world.attachments[index].counted > 0 { return try checkAsked(id, isQuestion) }
+        try settle(id, isQuestion)
     }
 
     /// A move that is decided has used up what the words said.

@@ -32,25 +32,22 @@ struct TracedRegistry: ~Copyable {
         var counts: [String: Int] = [:]
         let daemon = (try? daemonID()) ?? 0
         for line in (Sysfs.text("\(folder)/trace") ?? "").split(separator: "\n") {
-            // The clock that bounds waits ticks the oftener, the slower the machine is: that wait is made again.
-            if line.contains("epoll_pwait2"), line.contains("EINTR") {
-                let isRest = line.contains("resumed>") && Self.process(of: line) == daemon
-                if isRest { counts["epoll_pwait2", default: 0] -= 1 }
-                continue
-            }
             // Process, spaces, name, arguments.
             let words = line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: true)
-            guard words.count > 1, Int32(words[0]) == daemon, let end = words[1].firstIndex(of: "(") else { continue }
+            guard words.count > 1, Int32(words[0]) == daemon else { continue }
             let call = words[1]
+            // The clock that bounds waits ticks the oftener, the slower the machine is: that wait is made again.
+            if line.contains("epoll_pwait2"), line.contains("EINTR") {
+                // The rest of one that was counted.
+                if call == "<..." { counts["epoll_pwait2", default: 0] -= 1 }
+                continue
+            }
+            guard let end = call.firstIndex(of: "(") else { continue }
             // As the C library has it: the two are one.
             let name = call[..<end] == "newfstatat" ? "fstat" : String(call[..<end])
             counts[name, default: 0] += 1
         }
         return counts
-    }
-
-    private static func process(of line: Substring) -> Int32? {
-        line.split(separator: " ", maxSplits: 1).first.flatMap { Int32($0) }
     }
 
     /// What the tracer traces is its only child.

@@ -9,6 +9,9 @@ import Testing
 /// What the tool says, and with which status, where something is not as it should be.
 @Suite("Errors in words", .leavesNoDescriptor, .timeLimit(.minutes(2)))
 struct WordsTests {
+    /// Runs a command as a user who is nobody here.
+    private static let stranger = ["setpriv", "--reuid", "4711", "--regid", "4711", "--clear-groups"]
+
     @Test("where no registry is reached, it is said why")
     func notReached() throws {
         for (socket, status, words) in [
@@ -23,8 +26,7 @@ struct WordsTests {
     @Test("a socket that is closed to this user is no registry to start", .requires("root", "setpriv"))
     func closed() throws {
         let registry = try RunningRegistry()
-        let user = ["setpriv", "--reuid", "4711", "--regid", "4711", "--clear-groups"]
-        let run = try Running(user + [Tool.path, "list", "--socket", registry.socket]).finish()
+        let run = try Running(Self.stranger + [Tool.path, "list", "--socket", registry.socket]).finish()
         #expect(run.status == 2 && run.errors.contains("is closed to this user"), "\(run)")
         _ = try registry.stop()
     }
@@ -32,8 +34,7 @@ struct WordsTests {
     @Test("whom the policy keeps out is refused, and not told to try later", .requires("root", "setpriv"))
     func keptOut() throws {
         let registry = try PolicedRegistry("deny uid 4711 connect\n")
-        let user = ["setpriv", "--reuid", "4711", "--regid", "4711", "--clear-groups"]
-        let run = try Running(user + [Tool.path, "list", "--socket", registry.socket]).finish()
+        let run = try Running(Self.stranger + [Tool.path, "list", "--socket", registry.socket]).finish()
         #expect(run.status == 4 && run.errors.contains("line 1 of the registry's policy"), "\(run)")
         #expect(run.errors.contains("ask whoever runs the registry"), "\(run)")
         _ = try registry.stop()
@@ -44,10 +45,9 @@ struct WordsTests {
         let folder = try TemporaryFolder.make()
         defer { TemporaryFolder.remove(folder) }
         #expect(try Running(["chown", "4711", folder]).finish().status == 0)
-        let user = ["setpriv", "--reuid", "4711", "--regid", "4711", "--clear-groups"]
         let socket = "\(folder)/registry.sock"
-        let registry = try Running(user + [Tool.path, "serve", "--socket", socket])
-        try wait { try Running(user + [Tool.path, "list", "--socket", socket]).finish().status == 0 }
+        let registry = try Running(Self.stranger + [Tool.path, "serve", "--socket", socket])
+        try wait { try Running(Self.stranger + [Tool.path, "list", "--socket", socket]).finish().status == 0 }
         let run = try Tool.run("serve", "--stop", "--socket", socket)
         #expect(run.status == 0, "\(run)")
         #expect(try registry.finish().status == 0)

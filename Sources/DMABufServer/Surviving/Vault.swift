@@ -245,7 +245,8 @@ public struct Vault: ~Copyable {
 extension Vault {
     /// Has the registry stop, and then its vault; returns once both have ended.
     ///
-    /// `connectionRefused` and `noSuchFileOrDirectory` where there is no vault, `notPermitted` where it is another user's, but for root.
+    /// `connectionRefused` and `noSuchFileOrDirectory` where there is no vault, `notPermitted` where it is another user's,
+    /// but for root.
     public static func stop(at path: String, until deadline: Deadline) throws(Errno) {
         try ask(.stop, at: path, until: deadline)
     }

@@ -53,7 +53,8 @@ struct FenceAdd: ParsableCommand {
             of others: `fence wait` does. The fence ends with COMMAND, and is renewed until then, but \
             for a move, which waits for what was promised before it and no longer. With --within it is an error for those \
             who wait after that. Writing that fails, or of which nobody can say how it ended, leaves half of what it was \
-            to write: it is told as `owner dead` to who waits, until other work that was promised has written it well: this command's, or `copy`'s.
+            to write: it is told as `owner dead` to who waits, until other work that was promised has written it well: \
+            this command's, or `copy`'s.
 
             EXAMPLES:
               dmabuf-share fence add frame --write -- ./render

@@ -14,8 +14,8 @@ struct WatchCommand: ParsableCommand {
         discussion: """
             With names: attaches to the buffers and behaves as everyone should. It lets go when it is asked to, maps the new \
             memory after a move, and leaves a buffer that is taken back for good or removed, or whose owner is gone. \
-            Ends when nothing is left to watch. Without names: looks at the list of buffers, again and again. Either ends on Control-C, or when \
-            nobody reads what it prints, with 0.
+            Ends when nothing is left to watch. Without names: looks at the list of buffers, again and again. Either ends \
+            on Control-C, or when nobody reads what it prints, with 0.
 
             EXAMPLES:
               dmabuf-share watch frame
