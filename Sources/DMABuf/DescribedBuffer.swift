@@ -21,6 +21,9 @@ public struct DescribedBuffer: Sendable {
         self.memory = memory
     }
 
+    /// What the kernel says of all its memories: at least what is described.
+    package var memoryByteCount: UInt64 { memory.reduce(0) { $0 &+ $1.byteCount } }
+
     /// Of memory that was just made as the description has it: there is nothing to find out.
     init(_ description: BufferDescription, ownMemfd memory: DMABuffer) {
         self.description = description

@@ -55,7 +55,7 @@ extension RegistryServer {
         }
         do throws(Refusal) {
             if let placement = try policy.placement(name, for: client.known) { return placement }
-            let isServed = configuration.allocatesForAll || [0, OwnProcess.userID].contains(client.identity.user)
+            let isServed = configuration.allocatesForAll || OwnProcess.trusts(client.identity.user)
             if isServed { return Policy.Placement(exporter: name) }
             refuse(DMABufError(.refused, "this registry makes buffers for its own user and for root"), serial, client)
         } catch { ruleOut(error, serial, client) }

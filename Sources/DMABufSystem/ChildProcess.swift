@@ -157,6 +157,9 @@ public enum OwnProcess {
     public static var processID: Int32 { getpid() }
     public static var userID: UInt32 { getuid() }
 
+    /// Whether a user is this process's own, or root: who can do to it whatever it could do to itself.
+    public static func trusts(_ user: UInt32) -> Bool { user == 0 || user == userID }
+
     /// Closes all but the standard streams and `number`: what a process that outlives whoever started it has inherited, and
     /// would keep open for long. At its very start.
     ///

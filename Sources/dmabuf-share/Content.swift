@@ -18,8 +18,7 @@ extension DescribedBuffer {
         var written: UInt64 = 0
         let file = try opening(source, .readOnly)
         // A file says what it has, and is not begun if it is too much; a pipe or a device says nothing.
-        let room = memory.reduce(0) { $0 + $1.byteCount }
-        if let size = try? file.status().byteCount, size > room { throw Self.tooLarge(source) }
+        if let size = try? file.status().byteCount, size > memoryByteCount { throw Self.tooLarge(source) }
         var progress = Progress("filling", of: description.byteCount)
         defer { progress.end() }
         for buffer in memory {

@@ -29,7 +29,7 @@ struct Joining: ~Copyable {
             let socket = try UnixSocket.connect(to: path, until: deadline)
             Failpoint.reach(.after, .connect)
             let user = try socket.peer.user
-            if user == 0 || user == OwnProcess.userID { return socket }
+            if OwnProcess.trusts(user) { return socket }
             throw Errno.notPermitted
         } catch {
             throw error == .notPermitted ? .untrusted(path: path) : .noRegistry(path: path, error)

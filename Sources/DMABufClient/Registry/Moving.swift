@@ -118,11 +118,6 @@ extension Notice {
     }
 }
 
-extension DescribedBuffer {
-    /// What the kernel says of all its memories: at least what is described.
-    var memoryByteCount: UInt64 { memory.reduce(0) { $0 &+ $1.byteCount } }
-}
-
 extension Duration {
     /// The longest that a fence can be pending.
     fileprivate static let fences = Duration(FenceTerms.longestInterval)

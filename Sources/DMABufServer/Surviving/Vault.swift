@@ -106,7 +106,7 @@ public struct Vault: ~Copyable {
 
     private mutating func admit(_ socket: consuming UnixSocket) {
         guard callers.count < Self.callerLimit, let identity = try? PeerIdentity(of: socket) else { return }
-        guard [0, OwnProcess.userID].contains(identity.user) else { return }
+        guard OwnProcess.trusts(identity.user) else { return }
         lastNumber += 1
         guard let process = try? PidFD(duplicating: identity.pidfd) else { return }
         let caller = Caller(lastNumber, socket, process)
@@ -260,7 +260,7 @@ extension Vault {
         let socket = try UnixSocket.connect(to: path, until: deadline)
         // Root may end what is another user's, and never take its place: the memory would not come with it.
         let (user, mayEnd) = (try socket.peer.user, message == .stop && OwnProcess.userID == 0)
-        guard mayEnd || [0, OwnProcess.userID].contains(user) else { throw .notPermitted }
+        guard mayEnd || OwnProcess.trusts(user) else { throw .notPermitted }
         try socket.send(message.encoded.span, until: deadline)
         var incoming = [UInt8](repeating: 0, count: VaultMessage.byteCount)
         do throws(ReceiveError) { _ = try socket.receive(into: &incoming, until: deadline) } catch {

@@ -99,7 +99,7 @@ struct MoveCommand: ParsableCommand {
         _ source: DescribedBuffer, into target: DescribedBuffer, _ ready: RegistryConnection.ReadyToCopy,
         _ signals: borrowing SignalFD
     ) throws(DMABufError) {
-        var progress = Progress("copying", of: source.memory.reduce(0) { $0 + $1.byteCount })
+        var progress = Progress("copying", of: source.memoryByteCount)
         defer { progress.end() }
         var isInterrupted = false
         let isWhole = try source.copyMemory(into: target, until: .after(.seconds(2))) { byteCount in

@@ -51,7 +51,7 @@ struct RegistryStop {
     /// The process that listens there, as the kernel knows it; nil where that is a service manager, which is left alone.
     private static func server(at path: String, until deadline: Deadline) throws(Errno) -> PidFD? {
         let peer = try PeerIdentity(of: UnixSocket.connect(to: path, until: deadline))
-        guard OwnProcess.userID == 0 || [0, OwnProcess.userID].contains(peer.user) else { throw .notPermitted }
+        guard OwnProcess.userID == 0 || OwnProcess.trusts(peer.user) else { throw .notPermitted }
         guard peer.process > 0, let own = ProcFS.command(of: Int(OwnProcess.processID)),
             ProcFS.command(of: Int(peer.process)) == own, try !peer.pidfd.hasEnded
         else { return nil }

@@ -79,15 +79,21 @@ struct ShareCommand: ParsableCommand {
     @discardableResult
     private func register(_ registry: inout RegistryConnection) throws -> DescribedBuffer {
         let (id, generation, made) = try allocate ? order(&registry) : bring(&registry)
-        do {
+        try orWithdraw(id, &registry) { registry in
             for share in allow { try registry.ask(.share(id, share.share), until: options.deadline) }
-        } catch {
-            // Shared with fewer than was said it is of no use, and its name would be taken.
-            _ = try? registry.ask(.withdraw(id), until: options.deadline)
-            throw error
         }
         try emit(SharedReport(name: name, id: id, generation: generation, made), json: options.json)
         return made
+    }
+
+    /// Not all that was asked for is of no use, and its name would be taken.
+    private func orWithdraw<Result>(
+        _ id: BufferID, _ registry: inout RegistryConnection, _ work: (inout RegistryConnection) throws -> Result
+    ) throws -> Result {
+        do { return try work(&registry) } catch {
+            _ = try? registry.ask(.withdraw(id), until: options.deadline)
+            throw error
+        }
     }
 
     private var kept: Kept { keep ? .registry : .lastAttachment }
@@ -101,7 +107,7 @@ struct ShareCommand: ParsableCommand {
     private func order(_ registry: inout RegistryConnection) throws -> (BufferID, Generation, DescribedBuffer) {
         let (id, generation) = try registry.allocate(
             buffer.request, from: buffer.from?.text, kept: kept, until: options.deadline)
-        do {
+        return try orWithdraw(id, &registry) { registry in
             let attached = try registry.attach(id, AttachTerms(.readWrite), until: options.deadline)
             if let fill = buffer.fill {
                 try registry.access(attached, .readWrite, until: options.deadline) { (buffer) throws(DMABufError) in
@@ -112,9 +118,6 @@ struct ShareCommand: ParsableCommand {
             try registry.ask(.name(id, name), until: options.deadline)
             try registry.ask(.detach(attached.attachment), until: options.deadline)
             return (id, generation, attached.buffer)
-        } catch {
-            _ = try? registry.ask(.withdraw(id), until: options.deadline)
-            throw error
         }
     }
 
