@@ -41,6 +41,13 @@ int dmabuf_pidfd_send_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
 }
 
+// A child made by fork or vfork has one thread. That of another's second thread takes itself for no first one: also right.
+int dmabuf_is_first_thread(void) {
+    static _Thread_local enum { UNKNOWN, FIRST, ANOTHER } thread;
+    if (thread == UNKNOWN) thread = gettid() == getpid() ? FIRST : ANOTHER;
+    return thread == FIRST;
+}
+
 int dmabuf_statfs_type(int fd, uint64_t *type) {
     struct statfs stats;
     if (fstatfs(fd, &stats) != 0) return -1;

@@ -5,9 +5,9 @@ public struct Access: OptionSet, Hashable, Sendable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-    public static let read = Access(rawValue: 1)
-    public static let write = Access(rawValue: 2)
-    public static let readWrite: Access = [.read, .write]
+    public static var read: Access { Access(rawValue: 1) }
+    public static var write: Access { Access(rawValue: 2) }
+    public static var readWrite: Access { [.read, .write] }
 
     /// Whether it is one of the three that make sense.
     public var isValid: Bool { rawValue >= 1 && rawValue <= 3 }

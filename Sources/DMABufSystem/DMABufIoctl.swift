@@ -19,8 +19,8 @@ public enum DMABufIoctl {
         public let rawValue: UInt32
         public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-        public static let read = Access(rawValue: 1)
-        public static let write = Access(rawValue: 2)
+        public static var read: Access { Access(rawValue: 1) }
+        public static var write: Access { Access(rawValue: 2) }
     }
 
     /// Opens a CPU access: waits for the fences that conflict with it until `deadline`, then makes caches coherent.

@@ -53,7 +53,7 @@ public final class DRMNode: Sendable {
         var noted = dmabuf_noted()
         guard unsafe dmabuf_statx(descriptor.number, 1, &noted) == 0, noted.mode == S_IFCHR, noted.major == Self.major
         else { throw .invalidArgument }
-        let link = try Sysfs.link("/proc/thread-self/fd/\(descriptor.number)")
+        let link = try Sysfs.link("\(OwnTable.links)\(descriptor.number)")
         try self.init(adopting: descriptor, path: String(decoding: link, as: UTF8.self))
     }
 

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CDMABuf
 import Glibc
 import SystemPackage
 
-/// The beginning of what an open descriptor is a link to in `/proc/thread-self/fd`: as much as tells the kernel's own files
+/// The beginning of what an open descriptor is a link to in ``OwnTable/links``: as much as tells the kernel's own files
 /// apart. Every descriptor that comes is looked at so: no string is made on the way.
 ///
 /// The corresponding C function is `readlink`. It never touches the target.
 struct DescriptorLink {
-    private static let folder: StaticString = "/proc/thread-self/fd/"
-
     /// One more than the longest that is looked for, so that what goes on behind it is another.
     private var bytes = InlineArray<32, UInt8>(repeating: 0)
     private var count = 0
@@ -29,6 +28,7 @@ struct DescriptorLink {
 
     /// Ends with a NUL, and has room for every number.
     private static func path(_ number: CInt) -> InlineArray<32, UInt8> {
+        let folder = OwnTable.links
         var path = InlineArray<32, UInt8>(repeating: 0)
         for index in 0..<folder.utf8CodeUnitCount { path[index] = unsafe folder.utf8Start[index] }
         var (end, rest) = (folder.utf8CodeUnitCount + 1, number / 10)
@@ -53,6 +53,15 @@ struct DescriptorLink {
 
     /// All of it, for a person. An open descriptor stays what it is, so asking again answers the same.
     static func text(ofNumber number: CInt) throws(Errno) -> String {
-        String(decoding: try Sysfs.link("\(folder)\(number)"), as: UTF8.self)
+        String(decoding: try Sysfs.link("\(OwnTable.links)\(number)"), as: UTF8.self)
     }
+}
+
+/// Where the kernel shows the table of files of the thread that looks. It may have one of its own (`unshare(CLONE_FILES)`, see
+/// ``SeparateWorker``), and `/proc/self` shows that of the process's first thread; for that one it is the shorter way.
+enum OwnTable {
+    static var links: StaticString { isFirstThread ? "/proc/self/fd/" : "/proc/thread-self/fd/" }
+    static var infos: StaticString { isFirstThread ? "/proc/self/fdinfo/" : "/proc/thread-self/fdinfo/" }
+
+    private static var isFirstThread: Bool { dmabuf_is_first_thread() != 0 }
 }

@@ -5,7 +5,8 @@ public import SystemPackage
 
 /// The descriptors of one message: what arrives together travels together, in order. What nobody takes is closed when
 /// the list ends. Up to twenty cost no allocation.
-public struct DescriptorList: ~Copyable, Sendable {
+@safe
+public struct DescriptorList: ~Copyable, @unchecked Sendable {
     /// The most that the kernel passes in one message (`SCM_MAX_FD`).
     public static let limit = 253
 
@@ -16,8 +17,9 @@ public struct DescriptorList: ~Copyable, Sendable {
     private var taken: Int32 = 0
     /// What the first that is still here is, if somebody has looked.
     private var found: Identification?
-    /// nil for most messages, whose list is made and ended again and again.
-    private var rest: Rest?
+    /// nil for most messages, whose list is made and ended again and again: so it is released in plain sight, which costs
+    /// nothing where there is none.
+    private var ownedRest: Unmanaged<Rest>?
     private let whose: Whose
 
     private enum Whose { case own, strangers, lent }
@@ -48,7 +50,11 @@ public struct DescriptorList: ~Copyable, Sendable {
     }
 
     deinit {
-        guard taken < total else { return }
+        if taken < total { closeAll() }
+        if let rest = unsafe ownedRest { unsafe rest.release() }
+    }
+
+    private func closeAll() {
         switch whose {
         case .own: for index in taken..<total { closeOwned(stored(index)) }
         case .strangers: _ = closeStrangers()
@@ -56,13 +62,16 @@ public struct DescriptorList: ~Copyable, Sendable {
         }
     }
 
+    private var rest: Rest? { unsafe ownedRest?.takeUnretainedValue() }
+
     private func stored(_ index: Int32) -> CInt {
         index < Self.fewCount ? few[Int(index)] : rest!.numbers[Int(index - Self.fewCount)]
     }
 
     private mutating func takeRest() -> Rest {
-        let rest = rest ?? Rest()
-        self.rest = rest
+        if let rest { return rest }
+        let rest = Rest()
+        unsafe ownedRest = .passRetained(rest)
         return rest
     }
 

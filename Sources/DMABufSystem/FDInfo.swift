@@ -34,7 +34,7 @@ public struct FDInfo: Equatable, Sendable {
     }
 
     static func bytes(ofNumber number: CInt) throws(Errno) -> [UInt8] {
-        try Sysfs.bytes("/proc/thread-self/fdinfo/\(number)", limit: limit)
+        try Sysfs.bytes("\(OwnTable.infos)\(number)", limit: limit)
     }
 
     /// Reads another process's: its own uid or `CAP_SYS_PTRACE` is needed, `permissionDenied` otherwise.

@@ -17,12 +17,12 @@ public enum MemFD {
         public let rawValue: Int32
         public init(rawValue: Int32) { self.rawValue = rawValue }
 
-        public static let seal = Seals(rawValue: 0x1)
-        public static let shrink = Seals(rawValue: 0x2)
-        public static let grow = Seals(rawValue: 0x4)
-        public static let write = Seals(rawValue: 0x8)
+        public static var seal: Seals { Seals(rawValue: 0x1) }
+        public static var shrink: Seals { Seals(rawValue: 0x2) }
+        public static var grow: Seals { Seals(rawValue: 0x4) }
+        public static var write: Seals { Seals(rawValue: 0x8) }
         /// No new writable mapping and no `write`; mappings made before stay writable. Linux 5.1.
-        public static let futureWrite = Seals(rawValue: 0x10)
+        public static var futureWrite: Seals { Seals(rawValue: 0x10) }
     }
 
     /// A memory file of `byteCount` zero bytes that allows sealing. The caller owns it.

@@ -44,7 +44,8 @@ public struct MemoryMapping: ~Copyable, @unchecked Sendable {
         let protection = writable ? PROT_READ | PROT_WRITE : PROT_READ
         let number = file.number
         let address = unsafe mmap(nil, byteCount, protection, MAP_SHARED, number, offset)
-        guard let address = unsafe address, unsafe address != MAP_FAILED else { throw Errno(rawValue: errno) }
+        // MAP_FAILED.
+        guard let address = unsafe address, Int(bitPattern: address) != -1 else { throw Errno(rawValue: errno) }
         unsafe start = address
         self.byteCount = byteCount
         isWritable = writable

@@ -123,6 +123,7 @@ int dmabuf_accept(int socket);                           // accept4(socket, CLOE
 int dmabuf_pidfd_open(int pid);                          // pidfd_open(pid, 0)
 int dmabuf_pidfd_send_signal(int pidfd, int signal);     // pidfd_send_signal(pidfd, signal, NULL, 0)
 int dmabuf_statfs_type(int fd, uint64_t *type);          // fstatfs(fd): f_type alone, whose C type varies
+int dmabuf_is_first_thread(void);                        // gettid() == getpid(): asked once by each thread
 /* What is noted of an open file, and no news: no filesystem asks whoever serves it. */
 struct dmabuf_noted {
     uint64_t filesystem;  // st_dev
