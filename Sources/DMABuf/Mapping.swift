@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import DMABufModel
-import DMABufSystem
+public import DMABufModel
+public import DMABufSystem
 import SystemPackage
 
 /// A buffer in this process's address space. The bytes are reached only inside a bracket that waits for the fences of
@@ -11,7 +11,7 @@ import SystemPackage
 /// deadline; the body cannot throw, so END always follows; a stand-in has no fences and no bracket to make.
 public struct Mapping: ~Copyable, Sendable {
     public let buffer: DMABuffer
-    private var memory: MemoryMapping
+    @usableFromInline var memory: MemoryMapping
 
     init(buffer: DMABuffer, memory: consuming MemoryMapping) {
         self.buffer = buffer
@@ -24,12 +24,13 @@ public struct Mapping: ~Copyable, Sendable {
     ///
     /// Throws `deadline` if that takes longer than `limit`, naming the fence's driver; nothing was read then. The
     /// corresponding ioctl is `DMA_BUF_IOCTL_SYNC` with `DMA_BUF_SYNC_READ`.
+    @inlinable
     public borrowing func withReadAccess<Result>(
         within limit: Duration = .seconds(2), _ body: (RawSpan) -> Result
     ) throws(DMABufError) -> Result {
-        try begin(.read, within: limit)
+        if hasBracket { try begin(.read, within: limit) }
         let result = memory.withBytes(body)
-        try end(.read)
+        if hasBracket { try end(.read) }
         return result
     }
 
@@ -37,20 +38,24 @@ public struct Mapping: ~Copyable, Sendable {
     ///
     /// Throws as `withReadAccess`; a mapping made to read traps. The corresponding ioctl is `DMA_BUF_IOCTL_SYNC` with
     /// `DMA_BUF_SYNC_RW`.
+    @inlinable
     public mutating func withWriteAccess<Result>(
         within limit: Duration = .seconds(2), _ body: (inout MutableRawSpan) -> Result
     ) throws(DMABufError) -> Result {
-        try begin(.readWrite, within: limit)
+        if hasBracket { try begin(.readWrite, within: limit) }
         let result = memory.withMutableBytes(body)
-        try end(.readWrite)
+        if hasBracket { try end(.readWrite) }
         return result
     }
 
     /// Unmaps now rather than at the end of the scope.
     public consuming func unmap() {}
 
-    private borrowing func begin(_ access: Access, within limit: Duration) throws(DMABufError) {
-        guard buffer.kind == .dmaBuf else { return }
+    /// A stand-in has none.
+    @usableFromInline var hasBracket: Bool { buffer.kind == .dmaBuf }
+
+    @usableFromInline
+    borrowing func begin(_ access: Access, within limit: Duration) throws(DMABufError) {
         do throws(Errno) {
             try DMABufIoctl.beginAccess(buffer.descriptor, access.ioctlAccess, until: .after(limit))
         } catch {
@@ -63,8 +68,8 @@ public struct Mapping: ~Copyable, Sendable {
         }
     }
 
-    private borrowing func end(_ access: Access) throws(DMABufError) {
-        guard buffer.kind == .dmaBuf else { return }
+    @usableFromInline
+    borrowing func end(_ access: Access) throws(DMABufError) {
         try attempting("end a CPU access to dma-buf \(buffer.inode)") { () throws(Errno) in
             try DMABufIoctl.endAccess(buffer.descriptor, access.ioctlAccess)
         }

@@ -9,7 +9,8 @@ public struct BufferDescription: Equatable, Sendable {
 
     public enum Content: Equatable, Sendable {
         case bytes
-        case image(ImageLayout)
+        /// Apart from the rest, which is handed around with every buffer and stays small so.
+        indirect case image(ImageLayout)
     }
 
     public static let sizeLimit = 4
