@@ -14,8 +14,8 @@ public struct BufferPeer: ~Copyable, Sendable {
     /// Takes over a connected socket and greets. Throws `gone` or `failed` if the other side speaks something else.
     public init(_ socket: consuming UnixSocket, until deadline: Deadline) throws(DMABufError) {
         var connection = Connection(socket)
-        try speaking("greet the peer") { () throws(ConnectionError) in
-            _ = try connection.exchangeHello(until: deadline)
+        do throws(ConnectionError) { _ = try connection.exchangeHello(until: deadline) } catch {
+            throw DMABufError("greet the peer", error)
         }
         self.connection = connection
     }
@@ -23,7 +23,9 @@ public struct BufferPeer: ~Copyable, Sendable {
     /// Who is at the other end, as the kernel recorded it.
     public var peer: UnixSocket.Peer {
         get throws(DMABufError) {
-            try speaking("ask who the peer is") { () throws(ConnectionError) in try connection.peer }
+            do throws(ConnectionError) { return try connection.peer } catch {
+                throw DMABufError("ask who the peer is", error)
+            }
         }
     }
 
@@ -36,7 +38,7 @@ public struct BufferPeer: ~Copyable, Sendable {
         _ buffer: DescribedBuffer, for access: Access, named name: String = "", checksum: Checksum? = nil,
         fences: [PromisedFence] = [], until deadline: Deadline
     ) throws(DMABufError) {
-        guard name.utf8.count <= Wire.nameLimit, Wire.isClean(name) else {
+        guard name.isEmpty || name.utf8.count <= Wire.nameLimit && Wire.isClean(name) else {
             throw DMABufError(
                 .invalid, "a name that is passed has at most \(Wire.nameLimit) bytes and no control characters",
                 remedy: "choose another name")
@@ -48,21 +50,16 @@ public struct BufferPeer: ~Copyable, Sendable {
         let offer = Offer(
             description: buffer.description, backing: buffer.kind == .dmaBuf ? .dmaBuf : .memfd, access: access,
             name: name, checksum: checksum, fences: fences.map(\.onTheWire))
-        let answer = try speaking("offer a buffer") { () throws(ConnectionError) in
+        let answer: OfferAnswer
+        do throws(ConnectionError) {
             let serial = try send(offer, buffer.memory, fences, until: deadline)
-            let incoming = try nextAnswer(until: deadline)
-            guard incoming.envelope.serial == serial else {
+            answer = try nextAnswer(until: deadline)
+            guard answer.serial == serial else {
                 throw connection.end(.unexpected, .unexpected("an answer to something else"))
             }
-            return incoming.envelope.message
-        }
-        switch answer {
-        case .accepted: return
-        case .refused(let refusal):
+        } catch { throw DMABufError("offer a buffer", error) }
+        if let refusal = answer.refusal {
             throw DMABufError(.refused, "the peer refused the buffer: \(refusal.text) (\(refusal.reason))")
-        default:
-            _ = connection.end(.unexpected, .unexpected("an answer of another kind"))
-            throw DMABufError(.failed, "the peer answered an offer with something else")
         }
     }
 
@@ -79,9 +76,9 @@ public struct BufferPeer: ~Copyable, Sendable {
     }
 
     /// An answer that comes too late would be taken for that to the next request, so the connection ends with the wait.
-    private mutating func nextAnswer(until deadline: Deadline) throws(ConnectionError) -> Incoming {
+    private mutating func nextAnswer(until deadline: Deadline) throws(ConnectionError) -> OfferAnswer {
         do throws(ConnectionError) {
-            return try connection.receive(until: deadline)
+            return try connection.receiveOfferAnswer(until: deadline)
         } catch {
             throw error == .deadline ? connection.end(.deadline, .deadline) : error
         }
@@ -96,24 +93,26 @@ public struct BufferPeer: ~Copyable, Sendable {
     public mutating func nextOffer(
         until deadline: Deadline, unless refuse: (ReceivedOffer) -> DMABufError? = { _ in nil }
     ) throws(DMABufError) -> ReceivedOffer {
-        var incoming = try speaking("receive a buffer") { () throws(ConnectionError) in
-            try connection.receiveOffer(until: deadline)
+        let incoming: IncomingOffer
+        do throws(ConnectionError) { incoming = try connection.receiveOffer(until: deadline) } catch {
+            throw DMABufError("receive a buffer", error)
         }
+        let serial = incoming.envelope.serial
         let received: ReceivedOffer
         do throws(ReceivedOffer.Problem) {
-            received = try ReceivedOffer(&incoming)
+            received = try ReceivedOffer(incoming)
             if let error = refuse(received) { throw .init(error, .unwanted) }
         } catch {
-            try answer(incoming.envelope.serial, .refused(error.refusal), until: deadline)
+            try answer(OfferAnswer(serial: serial, refusal: error.refusal), until: deadline)
             throw error.error
         }
-        try answer(incoming.envelope.serial, .accepted, until: deadline)
+        try answer(OfferAnswer(serial: serial), until: deadline)
         return received
     }
 
-    private mutating func answer(_ serial: UInt64, _ message: Message, until deadline: Deadline) throws(DMABufError) {
-        try speaking("answer an offer") { () throws(ConnectionError) in
-            try connection.answer(serial, message, until: deadline)
+    private mutating func answer(_ answer: OfferAnswer, until deadline: Deadline) throws(DMABufError) {
+        do throws(ConnectionError) { try connection.send(answer, until: deadline) } catch {
+            throw DMABufError("answer an offer", error)
         }
     }
 }
@@ -142,21 +141,17 @@ public struct PromisedFence: Sendable {
     }
 }
 
-func speaking<Value: ~Copyable>(
-    _ operation: String, _ call: () throws(ConnectionError) -> Value
-) throws(DMABufError) -> Value {
-    do throws(ConnectionError) {
-        return try call()
-    } catch {
+extension DMABufError {
+    init(_ operation: String, _ error: ConnectionError) {
         switch error {
-        case .deadline: throw DMABufError(.deadline, "\(operation): \(error)", cause: .timedOut)
-        case .closed, .farewell: throw DMABufError(.gone, "\(operation): \(error)")
-        case .system(let cause): throw .system(operation, cause)
+        case .deadline: self.init(.deadline, "\(operation): \(error)", cause: .timedOut)
+        case .closed, .farewell: self.init(.gone, "\(operation): \(error)")
+        case .system(let cause): self = .system(operation, cause)
         case .descriptorsLost:
-            throw DMABufError(
+            self.init(
                 .failed, "\(operation): \(error)", cause: .tooManyOpenFiles,
                 remedy: "raise the limit of open files (ulimit -n)")
-        default: throw DMABufError(.failed, "\(operation): \(error)")
+        default: self.init(.failed, "\(operation): \(error)")
         }
     }
 }

@@ -52,37 +52,35 @@ public struct ReceivedOffer: Sendable {
 
 extension ReceivedOffer {
     /// Takes the descriptors of an offer; whatever is not kept is closed by the list.
-    init(_ incoming: inout IncomingOffer) throws(Problem) {
+    init(_ incoming: consuming IncomingOffer) throws(Problem) {
+        let offer = incoming.envelope.offer
+        var descriptors = incoming.descriptors
         do throws(DMABufError) {
-            let memory = try incoming.takeMemory()
-            let fences = try incoming.takeFences()
-            let buffer = try DescribedBuffer(incoming.envelope.offer.description, memory: memory)
+            let memory = try descriptors.takeMemory(of: offer)
+            let fences = try descriptors.takeFences(of: offer)
+            let buffer = try DescribedBuffer(offer.description, memory: memory)
             self.init(
-                buffer: buffer, access: incoming.envelope.offer.access, name: incoming.envelope.offer.name,
-                checksum: incoming.envelope.offer.checksum, fences: fences)
+                buffer: buffer, access: offer.access, name: offer.name, checksum: offer.checksum, fences: fences)
         } catch {
             throw Problem(error, error.refusalReason)
         }
     }
 }
 
-extension IncomingOffer {
-    /// Most have one memory, for which no list has to grow.
-    fileprivate mutating func takeMemory() throws(DMABufError) -> [DMABuffer] {
-        let count = envelope.offer.description.sizes.count
-        let (backing, access) = (envelope.offer.backing, envelope.offer.access)
-        if count == 1 { return [try descriptors.takeMemory(backing, for: access)] }
-        return try (0..<count).map { (_) throws(DMABufError) in try descriptors.takeMemory(backing, for: access) }
-    }
-
-    fileprivate mutating func takeFences() throws(DMABufError) -> [ReceivedOffer.ReceivedFence] {
-        if envelope.offer.fences.isEmpty { return [] }
-        return try ReceivedOffer.ReceivedFence.take(envelope.offer.fences, &descriptors)
-    }
-}
-
 extension DescriptorList {
-    fileprivate mutating func takeMemory(_ backing: MemoryKind, for access: Access) throws(DMABufError) -> DMABuffer {
+    /// Most have one memory, for which no list has to grow.
+    fileprivate mutating func takeMemory(of offer: Offer) throws(DMABufError) -> [DMABuffer] {
+        let count = offer.description.sizes.count
+        if count == 1 { return [try takeMemory(offer.backing, for: offer.access)] }
+        return try (0..<count).map { (_) throws(DMABufError) in try takeMemory(offer.backing, for: offer.access) }
+    }
+
+    fileprivate mutating func takeFences(of offer: Offer) throws(DMABufError) -> [ReceivedOffer.ReceivedFence] {
+        if offer.fences.isEmpty { return [] }
+        return try ReceivedOffer.ReceivedFence.take(offer.fences, &self)
+    }
+
+    private mutating func takeMemory(_ backing: MemoryKind, for access: Access) throws(DMABufError) -> DMABuffer {
         let buffer = try DMABuffer(adopting: takeFirst()!)
         guard buffer.kind == backing.kind else {
             throw DMABufError(.notADMABuf, "a \(buffer.kind.rawValue) was offered as a \(backing)")

@@ -95,10 +95,19 @@ public struct Connection: ~Copyable, Sendable {
         try send(message, numbered: request, with: descriptors, until: deadline)
     }
 
+    /// Answers an offer.
+    public mutating func send(_ answer: OfferAnswer, until deadline: Deadline) throws(ConnectionError) {
+        try sendEncoded(answer.encode(into: &outgoing), until: deadline)
+    }
+
     private mutating func send(
         _ message: Message, numbered serial: UInt64, until deadline: Deadline
     ) throws(ConnectionError) {
-        let count = message.encode(serial, passing: 0, into: &outgoing)
+        try sendEncoded(message.encode(serial, passing: 0, into: &outgoing), until: deadline)
+    }
+
+    /// The first `count` bytes of what was encoded.
+    private mutating func sendEncoded(_ count: Int, until deadline: Deadline) throws(ConnectionError) {
         do throws(Errno) {
             try socket.send(outgoing.span.extracting(first: count), until: deadline)
         } catch { throw whyNotSent(error, until: deadline) }
@@ -112,7 +121,6 @@ public struct Connection: ~Copyable, Sendable {
         try sendEncoded(count, with: descriptors, until: deadline)
     }
 
-    /// The first `count` bytes of what was encoded.
     private mutating func sendEncoded(
         _ count: Int, with descriptors: borrowing DescriptorList, until deadline: Deadline
     ) throws(ConnectionError) {
@@ -147,11 +155,29 @@ public struct Connection: ~Copyable, Sendable {
                 decoding: incoming.span.extracting(first: received.byteCount),
                 descriptorCount: received.descriptors.count)
         } catch { throw end(error) }
-        guard let envelope else {
-            if case .farewell(let farewell) = try decode(received).message { throw .farewell(farewell) }
-            throw end(.unexpected, .unexpected("a message that is no offer"))
-        }
+        guard let envelope else { throw endWithout("a message that is no offer", received) }
         return IncomingOffer(envelope: envelope, descriptors: received.descriptors)
+    }
+
+    /// As above, from a peer that has nothing to say but whether it takes an offer.
+    public mutating func receiveOfferAnswer(until deadline: Deadline) throws(ConnectionError) -> OfferAnswer {
+        let received = try receiveDatagram(until: deadline)
+        let answer: OfferAnswer?
+        do throws(WireError) {
+            answer = try OfferAnswer(
+                decoding: incoming.span.extracting(first: received.byteCount),
+                descriptorCount: received.descriptors.count)
+        } catch { throw end(error) }
+        guard let answer else { throw endWithout("a message that is no answer to an offer", received) }
+        return answer
+    }
+
+    /// A farewell may come in place of everything.
+    private mutating func endWithout(_ what: String, _ received: borrowing Received) -> ConnectionError {
+        do throws(ConnectionError) {
+            if case .farewell(let farewell) = try decode(received).message { return .farewell(farewell) }
+        } catch { return error }
+        return end(.unexpected, .unexpected(what))
     }
 
     /// Its bytes are in `incoming`.

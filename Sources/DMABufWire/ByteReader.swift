@@ -2,49 +2,49 @@
 
 /// Reads little-endian fields; never past the end.
 struct ByteReader: ~Escapable {
+    private let bytes: Span<UInt8>
     private let total: Int
-    private var rest: Span<UInt8>
+    private var position = 0
 
     @_lifetime(copy bytes)
     init(_ bytes: Span<UInt8>) {
+        self.bytes = bytes
         total = bytes.count
-        rest = bytes
     }
 
-    var remaining: Int { rest.count }
+    var remaining: Int { total - position }
 
     @inline(__always)
     mutating func read<Value: FixedWidthInteger & UnsignedInteger>(
         _: Value.Type = Value.self
     ) throws(WireError) -> Value {
-        let part = try take(Value.bitWidth / 8)
-        if part.count < 8 { return load(part, at: 0, Value.bitWidth / 8) }
-        return load(part, at: 0, 4) | load(part, at: 4, 4) << 32
+        var fields = try readFields(Value.bitWidth / 8)
+        return fields.read()
     }
 
-    /// The next `count` bytes.
+    /// The next `count` bytes, as fields that have as many whatever they hold: this is the one look at the end that they need.
+    @inline(__always)
+    @_lifetime(copy self)
+    mutating func readFields(_ count: Int) throws(WireError) -> FieldReader { FieldReader(try take(count)) }
+
     @inline(__always)
     @_lifetime(copy self)
     private mutating func take(_ count: Int) throws(WireError) -> Span<UInt8> {
-        guard rest.count >= count else { throw .tooShort(needs: total - rest.count + count, has: total) }
-        let part = rest.extracting(first: count)
-        rest = rest.extracting(droppingFirst: count)
+        guard remaining >= count else { throw .tooShort(needs: position + count, has: total) }
+        let part = bytes.extracting(position..<position &+ count)
+        position &+= count
+        // Said for the compiler: what is read out of it is inside.
+        precondition(part.count == count)
         return part
     }
 
-    /// Of at most 4 bytes the compiler makes one load.
+    /// `count` bytes of clean UTF-8, as ``Wire/isClean(_:)`` has it.
     @inline(__always)
-    private func load<Value: FixedWidthInteger & UnsignedInteger>(
-        _ part: Span<UInt8>, at offset: Int, _ size: Int
-    ) -> Value {
-        var value: Value = 0
-        for index in 0..<size { value |= Value(truncatingIfNeeded: part[offset + index]) << Value(8 * index) }
-        return value
+    mutating func readText(_ count: Int, field: String) throws(WireError) -> String {
+        count == 0 ? "" : try readSomeText(count, field: field)
     }
 
-    /// `count` bytes of clean UTF-8, as ``Wire/isClean(_:)`` has it.
-    mutating func readText(_ count: Int, field: String) throws(WireError) -> String {
-        if count == 0 { return "" }
+    private mutating func readSomeText(_ count: Int, field: String) throws(WireError) -> String {
         let part = try take(count)
         guard let text = try? UTF8Span(validating: part) else { throw .invalidText(field: field) }
         let string = String(copying: text)
@@ -55,10 +55,8 @@ struct ByteReader: ~Escapable {
     /// Bytes without a meaning yet.
     @inline(__always)
     mutating func readReserved(_ count: Int) throws(WireError) {
-        let part = try take(count)
-        var bits: UInt8 = 0
-        for index in 0..<count { bits |= part[index] }
-        guard bits == 0 else { throw .reservedBits(field: "reserved") }
+        var fields = try readFields(count)
+        try fields.readReserved(count)
     }
 
     /// A field whose values are the cases of an enumeration.
@@ -66,9 +64,17 @@ struct ByteReader: ~Escapable {
     mutating func readCase<Case: RawRepresentable>(
         _: Case.Type = Case.self, field: String
     ) throws(WireError) -> Case where Case.RawValue: FixedWidthInteger & UnsignedInteger {
-        let value = try read(Case.RawValue.self)
-        guard let result = Case(rawValue: value) else { throw .invalidValue(field: field, value: UInt64(value)) }
-        return result
+        var fields = try readFields(Case.RawValue.bitWidth / 8)
+        return try fields.readCase(field: field)
+    }
+
+    /// A number of elements, as the layout's field of that width has it.
+    @inline(__always)
+    mutating func readCount<Count: FixedWidthInteger & UnsignedInteger>(
+        _: Count.Type, _ range: ClosedRange<Int>, field: String
+    ) throws(WireError) -> Int {
+        var fields = try readFields(Count.bitWidth / 8)
+        return try fields.readCount(Count.self, range, field: field)
     }
 
     func finish() throws(WireError) {

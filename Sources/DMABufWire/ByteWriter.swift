@@ -21,6 +21,17 @@ struct ByteWriter: ~Copyable, ~Escapable {
         count &+= Value.bitWidth / 8
     }
 
+    /// Eight fields of a byte, at once.
+    @inline(__always)
+    mutating func write(
+        _ first: UInt8, _ second: UInt8, _ third: UInt8, _ fourth: UInt8,
+        _ fifth: UInt8, _ sixth: UInt8, _ seventh: UInt8, _ eighth: UInt8
+    ) {
+        let low = UInt32(first) | UInt32(second) << 8 | UInt32(third) << 16 | UInt32(fourth) << 24
+        let high = UInt32(fifth) | UInt32(sixth) << 8 | UInt32(seventh) << 16 | UInt32(eighth) << 24
+        write(UInt64(low) | UInt64(high) << 32)
+    }
+
     @inline(__always)
     mutating func writeReserved(_ count: Int) {
         for _ in 0..<count / 8 { write(UInt64(0)) }

@@ -35,6 +35,21 @@ extension OfferEnvelope {
     }
 }
 
+extension OfferAnswer {
+    /// Likewise; nil for a datagram that begins as another message.
+    public init?(decoding bytes: Span<UInt8>, descriptorCount: Int) throws(WireError) {
+        var reader = ByteReader(bytes)
+        let header = try reader.readHeader()
+        let isAccepted = header.opcode == Opcode.accepted.rawValue
+        guard isAccepted || header.opcode == Opcode.refused.rawValue else { return nil }
+        let refusal: OfferRefusal? = isAccepted ? nil : try reader.read()
+        try reader.finish()
+        try header.check(descriptorsExpected: 0, received: descriptorCount)
+        self.serial = header.serial
+        self.refusal = refusal
+    }
+}
+
 /// What all messages begin with.
 private struct Header {
     let opcode: UInt16
@@ -58,10 +73,11 @@ extension ByteReader {
     fileprivate mutating func readHeader() throws(WireError) -> Header {
         let has = remaining
         guard has <= Wire.messageLimit else { throw .tooLong(limit: Wire.messageLimit, has: has) }
-        let opcode = try read(UInt16.self)
-        let descriptorCount = Int(try read(UInt16.self))
-        let stated = Int(try read(UInt32.self))
-        let serial = try read(UInt64.self)
+        var fields = try readFields(16)
+        let opcode = fields.read(UInt16.self)
+        let descriptorCount = Int(fields.read(UInt16.self))
+        let stated = Int(fields.read(UInt32.self))
+        let serial = fields.read(UInt64.self)
         guard stated == has else { throw .sizeMismatch(stated: stated, has: has) }
         return Header(opcode: opcode, descriptorCount: descriptorCount, serial: serial)
     }

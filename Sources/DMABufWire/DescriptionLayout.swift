@@ -20,6 +20,7 @@ extension ImageLayout.Plane: WireValue {
 
 extension ImageLayout {
     /// An image without its planes; nil, with every field zero, for plain bytes.
+    @inline(__always)
     init?(isImage: Bool, width: UInt32, height: UInt32, fourcc: UInt32, modifier: Modifier) throws(WireError) {
         guard isImage else {
             guard width == 0, height == 0, fourcc == 0, modifier.rawValue == 0 else {
@@ -80,14 +81,24 @@ extension BufferDescription {
 }
 
 extension ByteReader {
+    @inline(__always)
+    mutating func readAccess() throws(WireError) -> Access {
+        var fields = try readFields(1)
+        return try fields.readAccess()
+    }
+}
+
+extension FieldReader {
+    @inline(__always)
     mutating func readIsImage() throws(WireError) -> Bool {
-        let content = try read(UInt8.self)
+        let content = read(UInt8.self)
         guard content == 1 || content == 2 else { throw .invalidValue(field: "content", value: UInt64(content)) }
         return content == 2
     }
 
+    @inline(__always)
     mutating func readAccess() throws(WireError) -> Access {
-        let access = Access(rawValue: try read())
+        let access = Access(rawValue: read())
         guard access.isValid else { throw .invalidValue(field: "access", value: UInt64(access.rawValue)) }
         return access
     }

@@ -23,11 +23,6 @@ extension Message {
 
     /// As above, for whoever has its descriptors; traps if it says another number of them.
     public func encode(_ serial: UInt64, passing count: Int, into room: inout [UInt8]) -> Int {
-        // Every offer's answer, which has no body.
-        if case .accepted = self, count == 0 {
-            var writer = ByteWriter(message: .accepted, 0, serial, to: room.mutableSpan)
-            return writer.finish()
-        }
         precondition(count == descriptorCount, "\(count) descriptors do not match the message")
         return encode(serial, counted: count, into: &room)
     }
@@ -75,6 +70,15 @@ extension Offer {
     }
 
     public var descriptorCount: Int { description.sizes.count + fences.count }
+}
+
+extension OfferAnswer {
+    /// Likewise. Every offer has an answer, and most are accepted.
+    public func encode(into room: inout [UInt8]) -> Int {
+        if let refusal { return Message.refused(refusal).encode(serial, into: &room) }
+        var writer = ByteWriter(message: .accepted, 0, serial, to: room.mutableSpan)
+        return writer.finish()
+    }
 }
 
 extension ByteWriter {

@@ -69,3 +69,15 @@ public struct OfferEnvelope: Equatable, Sendable {
     public var serial: UInt64
     public var offer: Offer
 }
+
+/// What is answered to an offer, with the offer's number; likewise.
+public struct OfferAnswer: Equatable, Sendable {
+    public var serial: UInt64
+    /// nil: it is accepted.
+    public var refusal: OfferRefusal?
+
+    public init(serial: UInt64, refusal: OfferRefusal? = nil) {
+        self.serial = serial
+        self.refusal = refusal
+    }
+}

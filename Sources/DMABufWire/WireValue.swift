@@ -11,30 +11,30 @@ extension ByteReader {
         try Value(from: &self)
     }
 
+    // Most lists have none or one, and need no room that grows.
+
+    @inline(__always)
     mutating func readList<Element>(
         _ count: Int, _ read: (inout ByteReader) throws(WireError) -> Element
     ) throws(WireError) -> [Element] {
-        // Most lists are of these, and need no room that grows.
         if count == 0 { return [] }
         if count == 1 { return [try read(&self)] }
+        return try readSome(count, read)
+    }
+
+    @inline(__always)
+    mutating func readList<Element: WireValue>(_ count: Int) throws(WireError) -> [Element] {
+        if count == 0 { return [] }
+        return try readSome(count) { (reader) throws(WireError) in try reader.read() }
+    }
+
+    private mutating func readSome<Element>(
+        _ count: Int, _ read: (inout ByteReader) throws(WireError) -> Element
+    ) throws(WireError) -> [Element] {
         var elements: [Element] = []
         elements.reserveCapacity(count)
         for _ in 0..<count { elements.append(try read(&self)) }
         return elements
-    }
-
-    mutating func readList<Element: WireValue>(_ count: Int) throws(WireError) -> [Element] {
-        try readList(count) { (reader) throws(WireError) in try reader.read() }
-    }
-
-    /// A number of elements, as the layout's field of that width has it.
-    @inline(__always)
-    mutating func readCount<Count: FixedWidthInteger & UnsignedInteger>(
-        _: Count.Type, _ range: ClosedRange<Int>, field: String
-    ) throws(WireError) -> Int {
-        let count = try read(Count.self)
-        guard range.contains(Int(count)) else { throw .invalidValue(field: field, value: UInt64(count)) }
-        return Int(count)
     }
 }
 

@@ -3,7 +3,8 @@
 import DMABufWire
 import Testing
 
-/// Decodes; the type of the error says that nothing else can come out of it. Who expects an offer has to find the same.
+/// Decodes; the type of the error says that nothing else can come out of it. Who expects an offer, or the answer to one, has to
+/// find the same.
 func decoding(_ bytes: [UInt8], descriptors count: Int) -> Result<Envelope, WireError> {
     let found = Result { () throws(WireError) in try Envelope(decoding: bytes.span, descriptorCount: count) }
     let offered = Result { () throws(WireError) in try OfferEnvelope(decoding: bytes.span, descriptorCount: count) }
@@ -15,7 +16,22 @@ func decoding(_ bytes: [UInt8], descriptors count: Int) -> Result<Envelope, Wire
     case .failure(let error):
         #expect(found == .failure(error))
     }
+    let answered = Result { () throws(WireError) in try OfferAnswer(decoding: bytes.span, descriptorCount: count) }
+    expectSameAnswer(found, answered)
     return found
+}
+
+private func expectSameAnswer(_ found: Result<Envelope, WireError>, _ answered: Result<OfferAnswer?, WireError>) {
+    switch answered {
+    case .success(let answer?):
+        let message = answer.refusal.map { Message.refused($0) } ?? .accepted
+        #expect(found == .success(Envelope(serial: answer.serial, message)))
+    case .success(nil):
+        guard case .success(let envelope) = found else { return }
+        #expect(![.accepted, .refused].contains(envelope.message.opcode))
+    case .failure(let error):
+        #expect(found == .failure(error))
+    }
 }
 
 extension WireError {

@@ -24,18 +24,27 @@ struct PropertyTests {
         }
     }
 
-    @Test("an offer that is no message is written as one", arguments: seeds)
+    @Test("an offer and its answer that are no messages are written as they are", arguments: seeds)
     func offers(seed: UInt64) throws {
         var random = SplitMix64(seed: seed)
-        var (room, offers) = (Wire.roomForMessage, 0)
+        var (room, offers, answers) = (Wire.roomForMessage, 0, 0)
         for _ in 0..<5000 {
             let envelope = random.envelope()
-            guard case .offer(let offer) = envelope.message else { continue }
-            let count = offer.encode(envelope.serial, passing: offer.descriptorCount, into: &room)
+            let count: Int
+            switch envelope.message {
+            case .offer(let offer):
+                count = offer.encode(envelope.serial, passing: offer.descriptorCount, into: &room)
+                offers += 1
+            case .accepted, .refused:
+                var refusal: OfferRefusal?
+                if case .refused(let why) = envelope.message { refusal = why }
+                count = OfferAnswer(serial: envelope.serial, refusal: refusal).encode(into: &room)
+                answers += 1
+            default: continue
+            }
             try #require(Array(room[..<count]) == envelope.encoded(), "seed \(seed): \(envelope)")
-            offers += 1
         }
-        #expect(offers > 10)
+        #expect(offers > 10 && answers > 20)
     }
 
     @Test("the random messages have every opcode")

@@ -5,23 +5,22 @@ import DMABufModel
 extension Offer: WireValue {
     init(from reader: inout ByteReader) throws(WireError) {
         // Made whole at the end: a value that is there in part is taken apart again wherever reading may fail.
-        let isImage = try reader.readIsImage()
-        let backing: MemoryKind = try reader.readCase(field: "backing")
-        let access = try reader.readAccess()
-        let flags = try reader.read(UInt8.self)
+        var fields = try reader.readFields(40)
+        let isImage = try fields.readIsImage()
+        let backing: MemoryKind = try fields.readCase(field: "backing")
+        let access = try fields.readAccess()
+        let flags = fields.read(UInt8.self)
         guard flags <= 1 else { throw .reservedBits(field: "flags") }
-        let sizeCount = try reader.readCount(UInt8.self, 1...BufferDescription.sizeLimit, field: "memory count")
-        let planeCount = try reader.readCount(UInt8.self, 0...ImageLayout.planeLimit, field: "plane count")
-        let fenceCount = try reader.readCount(UInt8.self, 0...Wire.fenceLimit, field: "fence count")
-        let nameLength = try reader.readCount(UInt8.self, 0...Wire.nameLimit, field: "name length")
-        let (width, height, fourcc): (UInt32, UInt32, UInt32) = (
-            try reader.read(), try reader.read(), try reader.read()
-        )
-        try reader.readReserved(4)
-        let modifier = Modifier(rawValue: try reader.read())
+        let sizeCount = try fields.readCount(UInt8.self, 1...BufferDescription.sizeLimit, field: "memory count")
+        let planeCount = try fields.readCount(UInt8.self, 0...ImageLayout.planeLimit, field: "plane count")
+        let fenceCount = try fields.readCount(UInt8.self, 0...Wire.fenceLimit, field: "fence count")
+        let nameLength = try fields.readCount(UInt8.self, 0...Wire.nameLimit, field: "name length")
+        let (width, height, fourcc): (UInt32, UInt32, UInt32) = (fields.read(), fields.read(), fields.read())
+        try fields.readReserved(4)
+        let modifier = Modifier(rawValue: fields.read())
         let image = try ImageLayout(
             isImage: isImage, width: width, height: height, fourcc: fourcc, modifier: modifier)
-        let checksum = try reader.read(UInt64.self)
+        let checksum = fields.read(UInt64.self)
         guard flags == 1 || checksum == 0 else { throw .reservedBits(field: "checksum") }
         let sizes = try reader.readList(sizeCount) { (reader) throws(WireError) in try reader.read(UInt64.self) }
         let planes: [ImageLayout.Plane] = try reader.readList(planeCount)
@@ -39,14 +38,9 @@ extension Offer: WireValue {
         precondition(name.utf8.count <= Wire.nameLimit, "a name of \(name.utf8.count) bytes")
         precondition(fences.count <= Wire.fenceLimit, "\(fences.count) fences")
         let image = description.imageFields
-        writer.write(image.content)
-        writer.write(backing.rawValue)
-        writer.write(access.rawValue)
-        writer.write(UInt8(checksum == nil ? 0 : 1))
-        writer.write(UInt8(description.sizes.count))
-        writer.write(image.planeCount)
-        writer.write(UInt8(fences.count))
-        writer.write(UInt8(name.utf8.count))
+        writer.write(
+            image.content, backing.rawValue, access.rawValue, checksum == nil ? 0 : 1,
+            UInt8(description.sizes.count), image.planeCount, UInt8(fences.count), UInt8(name.utf8.count))
         writer.write(image.width)
         writer.write(image.height)
         writer.write(image.fourcc)

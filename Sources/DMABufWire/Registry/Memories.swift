@@ -15,14 +15,13 @@ public struct Memories: Equatable, Sendable {
 
 extension Memories: WireValue {
     init(from reader: inout ByteReader) throws(WireError) {
-        let isImage = try reader.readIsImage()
-        let kind: MemoryKind = try reader.readCase(field: "backing")
-        let sizeCount = try reader.readCount(UInt8.self, 1...BufferDescription.sizeLimit, field: "memory count")
-        let planeCount = try reader.readCount(UInt8.self, 0...ImageLayout.planeLimit, field: "plane count")
-        let (width, height, fourcc): (UInt32, UInt32, UInt32) = (
-            try reader.read(), try reader.read(), try reader.read()
-        )
-        let modifier = Modifier(rawValue: try reader.read())
+        var fields = try reader.readFields(24)
+        let isImage = try fields.readIsImage()
+        let kind: MemoryKind = try fields.readCase(field: "backing")
+        let sizeCount = try fields.readCount(UInt8.self, 1...BufferDescription.sizeLimit, field: "memory count")
+        let planeCount = try fields.readCount(UInt8.self, 0...ImageLayout.planeLimit, field: "plane count")
+        let (width, height, fourcc): (UInt32, UInt32, UInt32) = (fields.read(), fields.read(), fields.read())
+        let modifier = Modifier(rawValue: fields.read())
         let image = try ImageLayout(isImage: isImage, width: width, height: height, fourcc: fourcc, modifier: modifier)
         let sizes = try reader.readList(sizeCount) { (reader) throws(WireError) in try reader.read(UInt64.self) }
         self.init(kind, try BufferDescription(sizes, image, try reader.readList(planeCount)))
