@@ -13,11 +13,14 @@ import DMABufSystem
 /// takes is done with the buffer before.
 struct PassingEnd: ~Copyable {
     static let block = 100
+    private let commands: Descriptor
     private var peer: BufferPeer
 
     /// Inherited is one end of a pair of sockets as number 3.
     init() throws {
+        let commands = try Descriptor.inherited(0)
         peer = try BufferPeer(UnixSocket(adopting: .inherited(3)), until: .after(Self.limit))
+        self.commands = commands
     }
 
     /// Share to first byte: memory is made and offered.
@@ -51,10 +54,12 @@ struct PassingEnd: ~Copyable {
     mutating func takeAndRead() throws {
         try takeInBlocks { (end) throws in
             let offer = try end.peer.nextOffer(until: .after(Self.limit))
-            let mapping = try CPUImporter().attach(offer.buffer.memory[0], for: .read).map()
+            let attachment = try CPUImporter().attach(offer.buffer.memory[0], for: .read)
+            let mapping = try attachment.map()
             let first = try mapping.withReadAccess { Span<UInt8>(_bytes: $0)[0] }
             precondition(first == 0, "fresh memory is not zeroed")
-            return Deadline.now().nanoseconds
+            // What came is let go behind the time, as in C.
+            return withExtendedLifetime(offer) { Deadline.now().nanoseconds }
         }
     }
 
@@ -67,9 +72,9 @@ struct PassingEnd: ~Copyable {
     }
 
     private mutating func offerInBlocks(_ operation: (inout PassingEnd) throws -> UInt64) throws {
-        while Self.hasTurn {
+        while try hasTurn() {
             var sum: UInt64 = 0
-            for index in 0..<Self.block where index == 0 || Self.hasTurn { sum &+= try operation(&self) }
+            for index in 0..<Self.block where try index == 0 || hasTurn() { sum &+= try operation(&self) }
             try StandardStream.output.write("\(sum)\n")
         }
     }
@@ -78,7 +83,7 @@ struct PassingEnd: ~Copyable {
     private mutating func takeInBlocks(_ operation: (inout PassingEnd) throws -> UInt64) throws {
         let turns = try UnixSocket(adopting: .inherited(4))
         let line = [UInt8(ascii: "\n")]
-        while Self.hasTurn {
+        while try hasTurn() {
             var sum: UInt64 = 0
             for index in 0..<Self.block {
                 if index > 0 { try turns.send(line.span, until: .after(Self.limit)) }
@@ -88,6 +93,13 @@ struct PassingEnd: ~Copyable {
         }
     }
 
-    private static var hasTurn: Bool { readLine(strippingNewline: false) != nil }
+    /// Waits for a line; false once nobody will write one.
+    private func hasTurn() throws -> Bool {
+        var line: [8 of UInt8] = .init(repeating: 0)
+        var span = line.mutableSpan
+        var bytes = MutableRawSpan(_elements: &span)
+        return try commands.read(into: &bytes, 0..<8) > 0
+    }
+
     private static let limit: Duration = .seconds(10)
 }
