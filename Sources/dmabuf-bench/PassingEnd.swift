@@ -52,8 +52,8 @@ struct PassingEnd: ~Copyable {
 
     /// Takes, maps, reads a byte.
     mutating func takeAndRead() throws {
-        try takeInBlocks { (end) throws in
-            let offer = try end.peer.nextOffer(until: .after(Self.limit))
+        try takeInBlocks { (end, deadline) throws in
+            let offer = try end.peer.nextOffer(until: deadline)
             let attachment = try CPUImporter().attach(offer.buffer.memory[0], for: .read)
             let mapping = try attachment.map()
             let first = try mapping.withReadAccess { Span<UInt8>(_bytes: $0)[0] }
@@ -65,8 +65,8 @@ struct PassingEnd: ~Copyable {
 
     /// Takes and lets go at once.
     mutating func takeAndDrop() throws {
-        try takeInBlocks { (end) throws in
-            _ = try end.peer.nextOffer(until: .after(Self.limit))
+        try takeInBlocks { (end, deadline) throws in
+            _ = try end.peer.nextOffer(until: deadline)
             return Deadline.now().nanoseconds
         }
     }
@@ -80,14 +80,15 @@ struct PassingEnd: ~Copyable {
     }
 
     /// Number 4 is the other end of the offerer's standard input.
-    private mutating func takeInBlocks(_ operation: (inout PassingEnd) throws -> UInt64) throws {
+    private mutating func takeInBlocks(_ operation: (inout PassingEnd, Deadline) throws -> UInt64) throws {
         let turns = try UnixSocket(adopting: .inherited(4))
         let line = [UInt8(ascii: "\n")]
         while try hasTurn() {
             var sum: UInt64 = 0
             for index in 0..<Self.block {
-                if index > 0 { try turns.send(line.span, until: .after(Self.limit)) }
-                sum &+= try operation(&self)
+                let deadline = Deadline.after(Self.limit)
+                if index > 0 { try turns.send(line.span, until: deadline) }
+                sum &+= try operation(&self, deadline)
             }
             try StandardStream.output.write("\(sum)\n")
         }
