@@ -41,7 +41,8 @@ int dmabuf_pidfd_send_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
 }
 
-// A child made by fork or vfork has one thread. That of another's second thread takes itself for no first one: also right.
+// A child made by fork has one thread; that of a second thread takes itself for no first one: also right. Nobody may ask between
+// vfork and exec: the word would be the parent's.
 int dmabuf_is_first_thread(void) {
     static _Thread_local enum { UNKNOWN, FIRST, ANOTHER } thread;
     if (thread == UNKNOWN) thread = gettid() == getpid() ? FIRST : ANOTHER;

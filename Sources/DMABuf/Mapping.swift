@@ -11,6 +11,7 @@ import SystemPackage
 /// deadline; the body cannot throw, so END always follows; a stand-in has no fences and no bracket to make.
 public struct Mapping: ~Copyable, Sendable {
     public let buffer: DMABuffer
+    /// For the two brackets below alone.
     @usableFromInline var memory: MemoryMapping
 
     init(buffer: DMABuffer, memory: consuming MemoryMapping) {

@@ -111,7 +111,7 @@ public struct BufferPeer: ~Copyable, Sendable {
     }
 
     private mutating func answer(_ answer: OfferAnswer, until deadline: Deadline) throws(DMABufError) {
-        do throws(ConnectionError) { try connection.send(answer, until: deadline) } catch {
+        do throws(ConnectionError) { try connection.answer(answer, until: deadline) } catch {
             throw DMABufError("answer an offer", error)
         }
     }

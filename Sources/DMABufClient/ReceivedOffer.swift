@@ -51,7 +51,7 @@ public struct ReceivedOffer: Sendable {
 }
 
 extension ReceivedOffer {
-    /// Takes the descriptors of an offer; whatever is not kept is closed by the list.
+    /// Takes the descriptors of an offer; whatever is not kept is closed by the list, before the peer is told.
     init(_ incoming: consuming IncomingOffer) throws(Problem) {
         let offer = incoming.envelope.offer
         var descriptors = incoming.descriptors

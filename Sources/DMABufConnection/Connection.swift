@@ -96,7 +96,7 @@ public struct Connection: ~Copyable, Sendable {
     }
 
     /// Answers an offer.
-    public mutating func send(_ answer: OfferAnswer, until deadline: Deadline) throws(ConnectionError) {
+    public mutating func answer(_ answer: OfferAnswer, until deadline: Deadline) throws(ConnectionError) {
         try sendEncoded(answer.encode(into: &outgoing), until: deadline)
     }
 
@@ -155,11 +155,11 @@ public struct Connection: ~Copyable, Sendable {
                 decoding: incoming.span.extracting(first: received.byteCount),
                 descriptorCount: received.descriptors.count)
         } catch { throw end(error) }
-        guard let envelope else { throw endWithout("a message that is no offer", received) }
+        guard let envelope else { throw whyNot(received, "a message that is no offer") }
         return IncomingOffer(envelope: envelope, descriptors: received.descriptors)
     }
 
-    /// As above, from a peer that has nothing to say but whether it takes an offer.
+    /// As above, from a peer that has nothing to say but whether it takes an offer: another message ends the connection.
     public mutating func receiveOfferAnswer(until deadline: Deadline) throws(ConnectionError) -> OfferAnswer {
         let received = try receiveDatagram(until: deadline)
         let answer: OfferAnswer?
@@ -168,12 +168,12 @@ public struct Connection: ~Copyable, Sendable {
                 decoding: incoming.span.extracting(first: received.byteCount),
                 descriptorCount: received.descriptors.count)
         } catch { throw end(error) }
-        guard let answer else { throw endWithout("a message that is no answer to an offer", received) }
+        guard let answer else { throw whyNot(received, "a message that is no answer to an offer") }
         return answer
     }
 
-    /// A farewell may come in place of everything.
-    private mutating func endWithout(_ what: String, _ received: borrowing Received) -> ConnectionError {
+    /// Why what came is not what was waited for: a farewell may come in place of everything.
+    private mutating func whyNot(_ received: borrowing Received, _ what: String) -> ConnectionError {
         do throws(ConnectionError) {
             if case .farewell(let farewell) = try decode(received).message { return .farewell(farewell) }
         } catch { return error }

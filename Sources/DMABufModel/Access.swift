@@ -5,6 +5,7 @@ public struct Access: OptionSet, Hashable, Sendable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
+    // Not `let`: what another module has made would be loaded, and this is folded.
     public static var read: Access { Access(rawValue: 1) }
     public static var write: Access { Access(rawValue: 2) }
     public static var readWrite: Access { [.read, .write] }

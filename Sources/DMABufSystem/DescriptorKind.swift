@@ -3,7 +3,7 @@
 import Glibc
 public import SystemPackage
 
-/// What a descriptor is, found out without calling anything on the file behind it: its link in `/proc/thread-self/fd` and its
+/// What a descriptor is, found out without calling anything on the file behind it: its link in ``OwnTable/links`` and its
 /// fdinfo. A hostile FUSE file blocks `fstatfs`, `fstat`, `lseek`, `poll` and even `close` for ever; these two answer.
 public enum DescriptorKind: Equatable, Sendable {
     case dmaBuf

@@ -6,7 +6,7 @@ public import SystemPackage
 /// The descriptors of one message: what arrives together travels together, in order. What nobody takes is closed when
 /// the list ends. Up to twenty cost no allocation.
 @safe
-public struct DescriptorList: ~Copyable, @unchecked Sendable {
+public struct DescriptorList: ~Copyable, Sendable {
     /// The most that the kernel passes in one message (`SCM_MAX_FD`).
     public static let limit = 253
 

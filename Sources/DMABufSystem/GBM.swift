@@ -16,9 +16,9 @@ public struct GBM: @unchecked Sendable {
         public let rawValue: UInt32
         public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-        public static let scanout = Use(rawValue: 1 << 0)
+        public static var scanout: Use { Use(rawValue: 1 << 0) }
         /// Line after line.
-        public static let linear = Use(rawValue: 1 << 4)
+        public static var linear: Use { Use(rawValue: 1 << 4) }
     }
 
     // Of a device or a buffer.

@@ -21,10 +21,10 @@ public struct Poller: ~Copyable, Sendable {
         public let rawValue: UInt32
         public init(rawValue: UInt32) { self.rawValue = rawValue }
 
-        public static let input = Interest(rawValue: EPOLLIN.rawValue)
-        public static let output = Interest(rawValue: EPOLLOUT.rawValue)
+        public static var input: Interest { Interest(rawValue: EPOLLIN.rawValue) }
+        public static var output: Interest { Interest(rawValue: EPOLLOUT.rawValue) }
         /// Each time that the peer has read something, and once at first; input is not told.
-        public static let outputEdges = Interest(rawValue: EPOLLOUT.rawValue | EPOLLET.rawValue)
+        public static var outputEdges: Interest { Interest(rawValue: EPOLLOUT.rawValue | EPOLLET.rawValue) }
     }
 
     public init() throws(Errno) {

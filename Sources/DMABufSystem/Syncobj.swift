@@ -104,11 +104,11 @@ public final class Syncobj: Sendable {
     public struct WaitOptions: OptionSet, Sendable {
         public let rawValue: UInt32
         public init(rawValue: UInt32) { self.rawValue = rawValue }
-        public static let all = WaitOptions(rawValue: 1)
+        public static var all: WaitOptions { WaitOptions(rawValue: 1) }
         /// Waits for a fence to come, too; without it, none is an error.
-        public static let forSubmit = WaitOptions(rawValue: 2)
+        public static var forSubmit: WaitOptions { WaitOptions(rawValue: 2) }
         /// Waits for a fence to come, and not for its end.
-        public static let available = WaitOptions(rawValue: 4)
+        public static var available: WaitOptions { WaitOptions(rawValue: 4) }
     }
 
     /// Waits for any of them, all of one node, or for all. Which was the first, if any will do.

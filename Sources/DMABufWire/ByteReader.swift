@@ -23,6 +23,7 @@ struct ByteReader: ~Escapable {
     }
 
     /// The next `count` bytes, as fields that have as many whatever they hold: this is the one look at the end that they need.
+    /// What is cut short is `tooShort`, whatever is wrong with it besides.
     @inline(__always)
     @_lifetime(copy self)
     mutating func readFields(_ count: Int) throws(WireError) -> FieldReader { FieldReader(try take(count)) }

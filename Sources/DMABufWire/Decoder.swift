@@ -36,7 +36,7 @@ extension OfferEnvelope {
 }
 
 extension OfferAnswer {
-    /// Likewise; nil for a datagram that begins as another message.
+    /// As above, for *accepted* and *refused*.
     public init?(decoding bytes: Span<UInt8>, descriptorCount: Int) throws(WireError) {
         var reader = ByteReader(bytes)
         let header = try reader.readHeader()

@@ -73,7 +73,7 @@ extension Offer {
 }
 
 extension OfferAnswer {
-    /// Likewise. Every offer has an answer, and most are accepted.
+    /// As ``Message/encode(_:into:)``. Every offer has an answer, and most are accepted.
     public func encode(into room: inout [UInt8]) -> Int {
         if let refusal { return Message.refused(refusal).encode(serial, into: &room) }
         var writer = ByteWriter(message: .accepted, 0, serial, to: room.mutableSpan)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Reads little-endian fields that are all there; traps behind the last.
+/// Reads little-endian fields that are all there; traps behind the last. Whoever takes them says how many bytes they have: what it
+/// does not read of them, nobody does.
 struct FieldReader: ~Escapable {
     private let bytes: Span<UInt8>
     private var position = 0

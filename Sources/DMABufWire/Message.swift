@@ -70,7 +70,7 @@ public struct OfferEnvelope: Equatable, Sendable {
     public var offer: Offer
 }
 
-/// What is answered to an offer, with the offer's number; likewise.
+/// What is answered to an offer, with the offer's number. A message is as large as the largest, and this comes with every offer.
 public struct OfferAnswer: Equatable, Sendable {
     public var serial: UInt64
     /// nil: it is accepted.

@@ -11,8 +11,7 @@ extension ByteReader {
         try Value(from: &self)
     }
 
-    // Most lists have none or one, and need no room that grows.
-
+    /// Most lists have none or one, and need no room that grows.
     @inline(__always)
     mutating func readList<Element>(
         _ count: Int, _ read: (inout ByteReader) throws(WireError) -> Element
@@ -22,6 +21,7 @@ extension ByteReader {
         return try readSome(count, read)
     }
 
+    /// As above, of values with a layout: most lists have none.
     @inline(__always)
     mutating func readList<Element: WireValue>(_ count: Int) throws(WireError) -> [Element] {
         if count == 0 { return [] }

@@ -104,6 +104,57 @@ struct HostilePeerTests {
         #expect(try farewell(to: Envelope(serial: 9, .hello(Hello())).encoded(), DescriptorList()) == .unexpected)
     }
 
+    /// Plays one message against who offers, whose offers are numbered from 2. Returns its errors, of two offers one behind the
+    /// other, and what the stranger heard after the first.
+    private func offering(
+        against bytes: [UInt8]?, _ descriptors: borrowing DescriptorList = DescriptorList()
+    ) throws -> (errors: [DMABufError.Code], heard: Message?) {
+        let pair = try UnixSocket.pair()
+        let stranger = try Stranger(pair.first)
+        if let bytes { try stranger.send(bytes, descriptors) }
+        var peer = try BufferPeer(pair.second, until: .after(soon))
+        let buffer = try MemFDExporter().export(.bytes(4096))
+        var errors: [DMABufError.Code] = []
+        for _ in 0..<2 {
+            do throws(DMABufError) {
+                try peer.offer(buffer, for: .read, until: .after(bytes == nil ? .milliseconds(300) : soon))
+            } catch { errors.append(error.code) }
+        }
+        _ = try stranger.hear()
+        _ = try stranger.hear()
+        return (errors, try? stranger.hear())
+    }
+
+    @Test func anAnswerThatIsNoneEndsIt() throws {
+        func reason(_ message: Message?) -> Farewell.Reason? {
+            guard case .farewell(let farewell) = message else { return nil }
+            return farewell.reason
+        }
+        let accepted = Envelope(serial: 2, .accepted).encoded()
+        let wrong: [([UInt8], Farewell.Reason)] = [
+            (Envelope(serial: 9, .accepted).encoded(), .unexpected),
+            (Envelope(serial: 2, .hello(Hello())).encoded(), .unexpected),
+            (Envelope(serial: 2, .stats).encoded(), .unexpected),
+            (Array(accepted.dropLast()), .malformed), (accepted + [0], .malformed), ([1, 2, 3], .malformed),
+        ]
+        for (bytes, why) in wrong {
+            let (errors, heard) = try offering(against: bytes)
+            #expect(errors.count == 2 && reason(heard) == why, "\(bytes): \(errors), \(String(describing: heard))")
+        }
+        let strange = try offering(against: accepted, one(try sealed()))
+        #expect(strange.errors.count == 2 && reason(strange.heard) == .malformed)
+        let silent = try offering(against: nil)
+        #expect(silent.errors == [.deadline, .gone] && reason(silent.heard) == .deadline, "\(silent)")
+    }
+
+    @Test func whoSaysWhyItLeavesIsHeard() throws {
+        let farewell = Envelope(serial: 5, .farewell(Farewell(.full, "no room"))).encoded()
+        let (errors, heard) = try offering(against: farewell)
+        // It is owed none in return; the second offer waits for an answer that nobody gives.
+        #expect(errors.first == .gone && errors.count == 2, "\(errors)")
+        if case .farewell(let farewell) = heard { #expect(farewell.reason == .deadline) }
+    }
+
     @Test func aMessageThatIsTooLongEndsIt() throws {
         let long = [UInt8](repeating: 0, count: Wire.messageLimit + 1)
         #expect(try farewell(to: long, one(try sealed())) == .malformed)

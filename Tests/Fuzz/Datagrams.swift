@@ -57,7 +57,13 @@ extension World {
 
     /// What is decoded encodes to the same bytes.
     private mutating func decode(descriptors: Int) throws(WireError) -> Message {
+        // Who expects an offer or its answer finds what everybody else does, and fails where they do.
+        let offer = try OfferEnvelope(decoding: bytes.span, descriptorCount: descriptors)
+        let answer = try OfferAnswer(decoding: bytes.span, descriptorCount: descriptors)
         let envelope = try Envelope(decoding: bytes.span, descriptorCount: descriptors)
+        let isOffer = envelope.message.opcode == .offer
+        let isAnswer = [.accepted, .refused].contains(envelope.message.opcode)
+        guard isOffer == (offer != nil), isAnswer == (answer != nil) else { fail("\(bytes) is two things") }
         let encoded = room[..<envelope.encode(into: &room)]
         guard encoded == bytes[...] else { fail("\(bytes) is decoded as \(envelope) and encoded as \(encoded)") }
         return envelope.message

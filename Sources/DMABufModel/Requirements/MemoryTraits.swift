@@ -6,15 +6,15 @@ public struct MemoryTraits: OptionSet, Hashable, Sendable {
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// `mmap` on the descriptor works.
-    public static let cpuMappable = MemoryTraits(rawValue: 1)
+    public static var cpuMappable: MemoryTraits { MemoryTraits(rawValue: 1) }
     /// The buffer has a kernel reservation: sync_files go in and come out.
-    public static let kernelFences = MemoryTraits(rawValue: 2)
+    public static var kernelFences: MemoryTraits { MemoryTraits(rawValue: 2) }
     /// Its device has a display engine that can show it.
-    public static let scanout = MemoryTraits(rawValue: 4)
+    public static var scanout: MemoryTraits { MemoryTraits(rawValue: 4) }
     /// Physically contiguous.
-    public static let contiguous = MemoryTraits(rawValue: 8)
+    public static var contiguous: MemoryTraits { MemoryTraits(rawValue: 8) }
     /// No dma-buf at all, but something that takes its place.
-    public static let standIn = MemoryTraits(rawValue: 16)
+    public static var standIn: MemoryTraits { MemoryTraits(rawValue: 16) }
 
     /// The names of the traits, for people and JSON.
     public var names: [String] {

@@ -57,13 +57,13 @@ public struct AtomicRequest: ~Copyable {
         public init(rawValue: UInt32) { self.rawValue = rawValue }
 
         /// An event is to be read from the file once it is on the screen.
-        public static let event = Flags(rawValue: 0x1)
+        public static var event: Flags { Flags(rawValue: 0x1) }
         /// Nothing changes: whether the driver would do it.
-        public static let test = Flags(rawValue: 0x100)
+        public static var test: Flags { Flags(rawValue: 0x100) }
         /// It is not waited for.
-        public static let nonblocking = Flags(rawValue: 0x200)
+        public static var nonblocking: Flags { Flags(rawValue: 0x200) }
         /// The screen may go dark for a moment.
-        public static let modeset = Flags(rawValue: 0x400)
+        public static var modeset: Flags { Flags(rawValue: 0x400) }
     }
 
     /// Sets them. `token` comes back with the event. `resourceBusy` while a commit of the same CRTC is pending;

@@ -14,9 +14,9 @@ public struct Hello: Equatable, Sendable {
         public init(rawValue: UInt64) { self.rawValue = rawValue }
 
         /// The sharing registry's messages.
-        public static let registry = Features(rawValue: 1 << 0)
+        public static var registry: Features { Features(rawValue: 1 << 0) }
         /// Accesses through control pages; of the registry's alone.
-        public static let pages = Features(rawValue: 1 << 1)
+        public static var pages: Features { Features(rawValue: 1 << 1) }
     }
 }
 

@@ -32,14 +32,14 @@ public struct BufferState: OptionSet, Hashable, Sendable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-    public static let moving = BufferState(rawValue: 1 << 0)
+    public static var moving: BufferState { BufferState(rawValue: 1 << 0) }
     /// A device of a dead client's may still be writing to it.
-    public static let quarantined = BufferState(rawValue: 1 << 1)
+    public static var quarantined: BufferState { BufferState(rawValue: 1 << 1) }
     /// Its owner has let go of it; the attached may finish.
-    public static let withdrawn = BufferState(rawValue: 1 << 2)
-    public static let pinned = BufferState(rawValue: 1 << 3)
-    public static let locked = BufferState(rawValue: 1 << 4)
-    public static let all = BufferState(rawValue: 0x1f)
+    public static var withdrawn: BufferState { BufferState(rawValue: 1 << 2) }
+    public static var pinned: BufferState { BufferState(rawValue: 1 << 3) }
+    public static var locked: BufferState { BufferState(rawValue: 1 << 4) }
+    public static var all: BufferState { BufferState(rawValue: 0x1f) }
 }
 
 public struct Inspection: Hashable, Sendable {

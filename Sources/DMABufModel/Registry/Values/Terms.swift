@@ -179,15 +179,15 @@ public struct Rights: OptionSet, Hashable, Sendable {
     public let rawValue: UInt8
     public init(rawValue: UInt8) { self.rawValue = rawValue }
 
-    public static let attachRead = Rights(rawValue: 1 << 0)
-    public static let attachWrite = Rights(rawValue: 1 << 1)
-    public static let fence = Rights(rawValue: 1 << 2)
-    public static let pin = Rights(rawValue: 1 << 3)
-    public static let move = Rights(rawValue: 1 << 4)
-    public static let revoke = Rights(rawValue: 1 << 5)
-    public static let delegate = Rights(rawValue: 1 << 6)
-    public static let inspect = Rights(rawValue: 1 << 7)
-    public static let all = Rights(rawValue: 0xff)
+    public static var attachRead: Rights { Rights(rawValue: 1 << 0) }
+    public static var attachWrite: Rights { Rights(rawValue: 1 << 1) }
+    public static var fence: Rights { Rights(rawValue: 1 << 2) }
+    public static var pin: Rights { Rights(rawValue: 1 << 3) }
+    public static var move: Rights { Rights(rawValue: 1 << 4) }
+    public static var revoke: Rights { Rights(rawValue: 1 << 5) }
+    public static var delegate: Rights { Rights(rawValue: 1 << 6) }
+    public static var inspect: Rights { Rights(rawValue: 1 << 7) }
+    public static var all: Rights { Rights(rawValue: 0xff) }
 
     /// The rights that an access needs.
     public static func needed(for access: Access) -> Rights {
