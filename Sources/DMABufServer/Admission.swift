@@ -137,6 +137,7 @@ extension DMABufError {
         case .unsealed: .unsealed
         case .notADMABuf: .wrongKind
         case .refused: .unwanted
+        case .unavailable: .unavailable
         default: .failed
         }
     }

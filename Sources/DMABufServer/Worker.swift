@@ -25,7 +25,7 @@ public enum Worker {
             let memories = Memories(made.kind == .dmaBuf ? .dmaBuf : .memfd, made.description)
             try? connection.answer(serial, .made(memories), with: descriptors, until: deadline)
         } catch {
-            let refusal = OfferRefusal(.failed, Wire.reason(error.message.escapedForDisplay))
+            let refusal = OfferRefusal(error.refusalReason, Wire.reason(error.message.escapedForDisplay))
             try? connection.answer(serial, .refused(refusal), until: deadline)
         }
     }

@@ -170,7 +170,8 @@ extension RegistryServer {
             var entry = try admit(memories, &received.descriptors)
             entry.isOurs = true
             return entry
-        case .refused(let refusal): throw DMABufError(.failed, refusal.text)
+        case .refused(let refusal):
+            throw DMABufError(refusal.reason == .unavailable ? .unavailable : .failed, refusal.text)
         default: throw lost
         }
     }

@@ -130,6 +130,7 @@ enum ExpectedRegistry {
             Generation(4), .idle, plain, word: GrantedWord(stamp: 1 << 40, slot: 8191, word: 511), isMapped: true),
         "answer-mapped": grant(Generation(4), .idle, tiled, isMapped: true),
         "refused-failed": Envelope(serial: 9, .refused(OfferRefusal(.failed, "open: no space"))),
+        "refused-unavailable": Envelope(serial: 10, .refused(OfferRefusal(.unavailable, "open: no card"))),
     ].merging(plainAnswers) { first, _ in first }
 
     private static let plainAnswers: [String: Envelope] = [

@@ -20,7 +20,7 @@ extension SplitMix64 {
         case 2: .accepted
         case 3:
             .refused(
-                OfferRefusal(OfferRefusal.Reason(rawValue: .random(in: 1...5, using: &self))!, text(Wire.reasonLimit)))
+                OfferRefusal(OfferRefusal.Reason(rawValue: .random(in: 1...6, using: &self))!, text(Wire.reasonLimit)))
         default: .offer(offer())
         }
     }

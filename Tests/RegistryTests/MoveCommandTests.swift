@@ -164,6 +164,11 @@ struct MoveCommandTests {
         #expect(try registry.run("move", "frame").status == 64)
         #expect(try registry.run("move", "frame", "--to", "nonsense").status == 64)
         #expect(try registry.run("move", "frame", "--to", "heap:nosuch").status == 2)
+        let made = try registry.run("share", "made", "--size", "4K", "--allocate", "--from", "memfd", "--keep")
+        #expect(made.status == 0, "\(made)")
+        let moved = try registry.run("move", "made", "--to", "heap:nosuch")
+        let shared = try registry.run("share", "more", "--size", "4K", "--allocate", "--from", "heap:nosuch", "--keep")
+        for ended in [moved, shared] { #expect(ended.status == 2 && ended.errors.contains("nosuch"), "\(ended)") }
         #expect(try registry.run("move", "other", "--to", "memfd").status == 4)
         let long = try registry.run("move", "frame", "--to", "memfd", "--within", "60")
         #expect(long.status == 4 && long.errors.contains("at most 10 s"), "\(long)")

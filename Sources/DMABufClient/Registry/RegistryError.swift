@@ -42,7 +42,7 @@ extension RegistryError {
             return DMABufError(
                 refusal.isDeadline ? .deadline : .refused, refusal.sentence, remedy: refusal.remedy)
         case .refused(let refusal):
-            return DMABufError(refusal.reason == .failed ? .failed : .refused, refusal.text.escapedForDisplay)
+            return DMABufError(refusal.reason.code, refusal.text.escapedForDisplay)
         case .restarted:
             return DMABufError(
                 .gone, "the registry was restarted while it was asked; whether it did it is not known",
@@ -89,6 +89,16 @@ extension RegistryError {
                 .unavailable, text, remedy: "try again later, or have its limits and those of its user raised")
         case .leaving: return DMABufError(.gone, text, remedy: "try again in a moment")
         default: return DMABufError(.gone, text)
+        }
+    }
+}
+
+extension OfferRefusal.Reason {
+    fileprivate var code: DMABufError.Code {
+        switch self {
+        case .failed: .failed
+        case .unavailable: .unavailable
+        default: .refused
         }
     }
 }

@@ -50,6 +50,8 @@ public struct OfferRefusal: Equatable, Sendable {
         case unwanted = 4
         /// The registry could not do it; the text says what failed.
         case failed = 5
+        /// The registry's machine has not what it takes: no device, or no right to open it.
+        case unavailable = 6
     }
 }
 
