@@ -59,7 +59,9 @@ extension Registry {
 
     /// A granted request uses the token once, and so its ancestors.
     mutating func spend(_ token: Slot?) {
-        var cursor = token
+        // Few have one.
+        guard let token else { return }
+        var cursor: Slot? = token
         while let slot = cursor {
             if let uses = tokens[slot].uses {
                 tokens[slot].uses = uses - 1
