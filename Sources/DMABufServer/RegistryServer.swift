@@ -102,7 +102,7 @@ public struct RegistryServer: ~Copyable {
         let fresh = try TokenHash()
         let openFiles = try ResourceLimit.openFiles().soft
         let counts = try ReferenceCounts()
-        let beginning = Beginning(configuration.vault)
+        let beginning = Beginning(configuration.vault, log: log)
         let tokens = beginning.contents.map { TokenHash(salt: $0.start.salt) } ?? fresh
         // Before the first client: from here on strangers' files are in this thread's table alone.
         let reservations = try ReservationWorker()

@@ -102,6 +102,23 @@ struct VaultTests {
         #expect(try registry.stop().status == 0)
     }
 
+    @Test("a vault that stands still is waited for: nobody else has what it has")
+    func standsStill() throws {
+        var registry = try RunningRegistry()
+        var owner = try HandClient(at: registry.socket)
+        let id = try owner.register(kept: .registry, name: "frame")
+        let vault = try registry.vaultProcess()
+        // Longer than one that is new is waited for.
+        let script = "kill -STOP \(vault); sleep 11; kill -CONT \(vault)"
+        let sleeper = try Running(["sh", "-c", script])
+        try wait { Sysfs.text("/proc/\(vault)/stat")?.contains(" T ") == true }
+        try registry.restart()
+        var client = try HandClient(at: registry.socket)
+        #expect(try client.ask(.lookup("frame", uid: nil)) == .found(id, .first))
+        _ = try sleeper.finish()
+        #expect(try registry.stop().errors.contains("it is waited for"))
+    }
+
     @Test("what nobody comes back for ends with the grace, and the vault lets go of it")
     func leftAlone() throws {
         var registry = try RunningRegistry()

@@ -24,11 +24,11 @@ struct Beginning {
     /// Numbers of one run: so many that it never gives them all.
     static let numbersPerRun: UInt64 = 1 << 40
 
-    init(_ place: VaultPlace?) {
+    init(_ place: VaultPlace?, log: Logger) {
         guard let place else { return }
         Failpoint.reach(.before, .restore)
         do throws(Errno) {
-            let (vault, heritage) = try VaultLink.open(place)
+            let (vault, heritage) = try VaultLink.open(place, log: log)
             self.vault = vault
             self.heritage = heritage
             let reading = JournalReading(self.heritage.journal)

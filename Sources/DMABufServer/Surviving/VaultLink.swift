@@ -4,6 +4,7 @@ import DMABuf
 import DMABufModel
 public import DMABufSystem
 import DMABufWire
+import Logging
 import SystemPackage
 
 /// Where a registry's vault is, and how one is started.
@@ -41,6 +42,8 @@ final class VaultLink {
     /// How long the loop waits for a vault that does not read; then it goes on without.
     private static let patience: Duration = .milliseconds(500)
     private static let startPatience: Duration = .seconds(10)
+    /// How much longer for one that was there before, and lives: it has what nobody else has.
+    private static let foundPatience: Duration = .seconds(60)
     /// A journal is written anew when it is full: it has this much room, and four times what it begins with.
     private static let smallestJournal = 256 << 10
     static let journalLimit = 1 << 30
@@ -56,6 +59,13 @@ final class VaultLink {
     private enum Process: ~Copyable {
         case started(ChildProcess)
         case found(PidFD)
+
+        var isFound: Bool {
+            switch self {
+            case .started: false
+            case .found: true
+            }
+        }
     }
 
     private init(_ socket: consuming UnixSocket, _ process: consuming Process) {
@@ -66,13 +76,13 @@ final class VaultLink {
     // MARK: Beginning
 
     /// The vault that is there, with all that it holds; else a new one, with what one that died meanwhile had handed over.
-    static func open(_ place: VaultPlace) throws(Errno) -> (VaultLink, Heritage) {
-        let deadline = Deadline.after(startPatience)
+    static func open(_ place: VaultPlace, log: Logger) throws(Errno) -> (VaultLink, Heritage) {
+        var deadline = Deadline.after(startPatience)
         var heritage = Heritage()
         while true {
             let link: VaultLink
             if let found = try existing(place) { link = found } else { link = try started(place) }
-            if try link.adopt(into: &heritage, until: deadline) { return (link, heritage) }
+            if try link.adopt(into: &heritage, until: &deadline, log) { return (link, heritage) }
             // Another registry has it, or had it a moment ago; or it has died.
             link.socket.shutdown()
             if deadline.hasPassed { throw .resourceBusy }
@@ -114,8 +124,23 @@ final class VaultLink {
     }
 
     /// False where another registry has it, or where it dies; what it holds, otherwise.
-    private func adopt(into heritage: inout Heritage, until deadline: Deadline) throws(Errno) -> Bool {
+    private func adopt(
+        into heritage: inout Heritage, until deadline: inout Deadline, _ log: Logger
+    ) throws(Errno) -> Bool {
         guard try send(.adopt) else { return false }
+        do throws(Errno) { return try takeOver(into: &heritage, until: deadline) } catch {
+            guard error == .timedOut, process.isFound else { throw error }
+            log.warning(
+                "the vault that holds what was registered does not answer: it is waited for",
+                metadata: ["seconds": "\(Self.foundPatience.components.seconds)"])
+            let isTaken = try takeOver(into: &heritage, until: .after(Self.foundPatience))
+            // If it has died meanwhile, another one has as long to start as ever.
+            deadline = .after(Self.startPatience)
+            return isTaken
+        }
+    }
+
+    private func takeOver(into heritage: inout Heritage, until deadline: Deadline) throws(Errno) -> Bool {
         var incoming = [UInt8](repeating: 0, count: VaultMessage.byteCount)
         while true {
             do throws(ReceiveError) {
