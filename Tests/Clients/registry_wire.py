@@ -376,7 +376,7 @@ PAGES = [item for page in ("published bytes", "own bytes") for item in (
 REASONED = [Count("text", 2, 0, 512, "text length"), Pad(2), Text("text")]
 FAREWELLS = ["done", "malformed", "version", "descriptorsLost", "deadline", "unexpected", "slowReader", "ignoredRevoke",
              "ignoredLease", "unserved", "leaving", "full"]
-REFUSALS = {1: "wrongKind", 2: "description", 3: "unsealed", 4: "unwanted", 5: "failed"}
+REFUSALS = {1: "wrongKind", 2: "description", 3: "unsealed", 4: "unwanted", 5: "failed", 6: "unavailable"}
 
 LOCK = [maybe("lock")]
 TIME = [time("until")]
