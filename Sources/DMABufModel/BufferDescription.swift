@@ -43,6 +43,7 @@ public struct BufferDescription: Equatable, Sendable {
     }
 
     /// As above, of whoever need not make a list for it.
+    @inlinable
     public func check(memoryCount: Int, realSize: (Int) -> UInt64) throws(DescriptionError) {
         guard sizes.count == memoryCount else { throw .memoryCount(described: sizes.count, received: memoryCount) }
         try checkClaim()

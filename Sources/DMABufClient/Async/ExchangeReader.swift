@@ -38,9 +38,8 @@ extension Exchange {
                 let next = try Joining(path, .registry, secret, until: end)
                 guard next.joined.client == client else { return false }
                 let secret = next.joined.secret
-                // It is heard of all that is under way, or of nothing: that takes its own time.
                 hasJoined = true
-                let soon = max(end, .after(max(answersWithin, patience)))
+                let soon = UnderWay.isTold(by: end, answersWithin, patience)
                 var following = NextRegistry(next.intoConnection(), until: soon)
                 let said = try underWay.withLock { (underWay) throws(RegistryError) in
                     // If that one goes, too, the next is told from the beginning.

@@ -41,8 +41,7 @@ extension RegistryConnection {
                 let before = carried ?? held
                 carried = before
                 hasJoined = true
-                // It is heard of all that is under way, or of nothing: that takes its own time.
-                let soon = max(end, .after(max(answersWithin, patience)))
+                let soon = UnderWay.isTold(by: end, answersWithin, patience)
                 let said = try goOn(without: Set(before.map(\.attachment)), until: soon)
                 try mapAgain(before, until: soon)
                 notices.removeAll { underWay.isOver($0) }

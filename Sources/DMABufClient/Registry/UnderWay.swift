@@ -112,6 +112,12 @@ struct UnderWay {
     /// Asks the next registry, with a fence where one is needed; a refusal is thrown.
     typealias Ask = (Request, Fence?) throws(RegistryError) -> Message
 
+    /// By when the next registry has heard of all that is under way, or of nothing: that takes its own time, whatever is left until
+    /// `end`.
+    static func isTold(by end: Deadline, _ answersWithin: Duration, _ patience: Duration) -> Deadline {
+        max(end, .after(max(answersWithin, patience)))
+    }
+
     /// What the registry before would have said of the moves and the lock that were under way. Attachments that have `words` say by
     /// themselves where they stand.
     mutating func goOn(without words: Set<AttachmentID>, _ ask: Ask) throws(RegistryError) -> [Notice] {
