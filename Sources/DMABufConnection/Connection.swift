@@ -149,26 +149,18 @@ public struct Connection: ~Copyable, Sendable {
     /// As above, from a peer that has nothing to say but offers: another message ends the connection.
     public mutating func receiveOffer(until deadline: Deadline) throws(ConnectionError) -> IncomingOffer {
         let received = try receiveDatagram(until: deadline)
-        let envelope: OfferEnvelope?
-        do throws(WireError) {
-            envelope = try OfferEnvelope(
-                decoding: incoming.span.extracting(first: received.byteCount),
-                descriptorCount: received.descriptors.count)
-        } catch { throw end(error) }
-        guard let envelope else { throw whyNot(received, "a message that is no offer") }
+        guard let envelope = try decode(received, OfferEnvelope.init(decoding:descriptorCount:)) else {
+            throw whyNot(received, "a message that is no offer")
+        }
         return IncomingOffer(envelope: envelope, descriptors: received.descriptors)
     }
 
     /// As above, from a peer that has nothing to say but whether it takes an offer: another message ends the connection.
     public mutating func receiveOfferAnswer(until deadline: Deadline) throws(ConnectionError) -> OfferAnswer {
         let received = try receiveDatagram(until: deadline)
-        let answer: OfferAnswer?
-        do throws(WireError) {
-            answer = try OfferAnswer(
-                decoding: incoming.span.extracting(first: received.byteCount),
-                descriptorCount: received.descriptors.count)
-        } catch { throw end(error) }
-        guard let answer else { throw whyNot(received, "a message that is no answer to an offer") }
+        guard let answer = try decode(received, OfferAnswer.init(decoding:descriptorCount:)) else {
+            throw whyNot(received, "a message that is no answer to an offer")
+        }
         return answer
     }
 
@@ -200,10 +192,16 @@ public struct Connection: ~Copyable, Sendable {
     }
 
     private mutating func decode(_ received: borrowing Received) throws(ConnectionError) -> Envelope {
+        try decode(received, Envelope.init(decoding:descriptorCount:))
+    }
+
+    /// What is malformed ends the connection.
+    @inline(__always)
+    private mutating func decode<Value>(
+        _ received: borrowing Received, _ decoder: (Span<UInt8>, Int) throws(WireError) -> Value
+    ) throws(ConnectionError) -> Value {
         do throws(WireError) {
-            return try Envelope(
-                decoding: incoming.span.extracting(first: received.byteCount),
-                descriptorCount: received.descriptors.count)
+            return try decoder(incoming.span.extracting(first: received.byteCount), received.descriptors.count)
         } catch { throw end(error) }
     }
 

@@ -21,11 +21,10 @@ extension ByteReader {
         return try readSome(count, read)
     }
 
-    /// As above, of values with a layout: most lists have none.
+    /// As above, of values with a layout.
     @inline(__always)
     mutating func readList<Element: WireValue>(_ count: Int) throws(WireError) -> [Element] {
-        if count == 0 { return [] }
-        return try readSome(count) { (reader) throws(WireError) in try reader.read() }
+        try readList(count) { (reader) throws(WireError) in try reader.read() }
     }
 
     private mutating func readSome<Element>(
